@@ -1,0 +1,95 @@
+/** What SMTP routes by (RFC 5321 section 2.3.1). */
+export interface Envelope {
+  /** The address for bounces, an addr-spec; empty is the null reverse-path `<>` (RFC 5321 section 4.5.5). */
+  readonly reversePath: string;
+  /** The recipients' addr-specs, each once, in the order to, cc, bcc. */
+  readonly forwardPaths: readonly string[];
+}
+
+/** What a server said (RFC 5321 section 4.2). */
+export interface Reply {
+  /** Three digits, 200 to 599. */
+  readonly code: number;
+  /** The enhanced status code, such as `5.1.1`, where the reply's first line begins with one (RFC 2034). */
+  readonly enhanced?: string;
+  /** The text of each line, without the code. */
+  readonly lines: readonly string[];
+}
+
+/** The verdict for one recipient. `unknown`: the connection died between the end of data and its reply. */
+export type RecipientStatus = "accepted" | "deferred" | "refused" | "unknown";
+
+/** The verdict for a message: its recipients' where they agree, else `partial` if any was accepted. */
+export type ReceiptStatus = RecipientStatus | "partial";
+
+/** The verdict for one recipient, with the reply that decided it. */
+export interface RecipientOutcome {
+  readonly address: string;
+  readonly status: RecipientStatus;
+  readonly reply?: Reply;
+}
+
+/** The verdict for one message. */
+export interface Receipt {
+  /** The message's place in what was handed over, from 0. */
+  readonly index: number;
+  readonly messageId: string;
+  readonly status: ReceiptStatus;
+  readonly recipients: readonly RecipientOutcome[];
+  /** The reply that decided the message as a whole: to the end of data, or to MAIL or DATA where they were refused. */
+  readonly reply?: Reply;
+  /** Why there was no reply: the message could not be rendered, the connection not be made or kept, the caller aborted. */
+  readonly error?: Error;
+}
+
+/** What a transport needs of a message. {@link Message} is one. */
+export interface DeliverableMessage {
+  readonly messageId: string;
+  /** @throws {AddressError} when an address is not one. */
+  envelope(): Envelope;
+  /** The same bytes at every call. @throws {PosthasteError} when the message cannot be rendered. */
+  toBytes(): Uint8Array;
+}
+
+/** One message whose end of data is about to leave. */
+export interface EndOfData {
+  readonly index: number;
+  readonly messageId: string;
+}
+
+/** Options of {@link Transport.deliver}. */
+export interface DeliverOptions {
+  /** Ends the delivery: what is past DATA is finished, all else is `deferred`. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Awaited before the end of data of the messages in the batch may leave, so that whoever keeps an outbox can make
+   * *committing* durable first. If it rejects, the end of data never leaves and the messages are `deferred`.
+   */
+  readonly beforeEndOfData?: ((batch: readonly EndOfData[]) => void | Promise<void>) | undefined;
+}
+
+/** That which takes messages to their next hop. Django's documentation calls it an e-mail backend. */
+export interface Transport {
+  /**
+   * Delivers each message and yields its receipt when its verdict comes. The source is read no faster than messages
+   * go out. A message that fails never stops the others.
+   *
+   * @throws {AuthError} when the credentials are refused, {SmtpError} when three connections in a row fail; `nextIndex`
+   * of the error says which message was not tried.
+   */
+  deliver(
+    messages: Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>,
+    options?: DeliverOptions,
+  ): AsyncIterable<Receipt>;
+  /** Ends the connections that are open. */
+  close(): Promise<void>;
+}
+
+const FINAL_ORDER = ["unknown", "deferred", "refused"] as const;
+
+/** The message's status that follows from its recipients': all alike, else partial, unknown, deferred, refused. */
+export function receiptStatus(recipients: readonly RecipientOutcome[]): ReceiptStatus {
+  const statuses = new Set(recipients.map((recipient) => recipient.status));
+  if (statuses.has("accepted")) return statuses.size === 1 ? "accepted" : "partial";
+  return FINAL_ORDER.find((status) => statuses.has(status)) ?? "refused";
+}
