@@ -93,3 +93,8 @@ export function receiptStatus(recipients: readonly RecipientOutcome[]): ReceiptS
   if (statuses.has("accepted")) return statuses.size === 1 ? "accepted" : "partial";
   return FINAL_ORDER.find((status) => statuses.has(status)) ?? "refused";
 }
+
+/** A reply on one line, for an error's message. */
+export function replyText({ code, lines }: Reply): string {
+  return `${code} ${lines.join(" / ").slice(0, 500)}`.trimEnd();
+}

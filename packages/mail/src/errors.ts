@@ -7,37 +7,91 @@ import type { Receipt, Reply } from "./delivery.ts";
  * An error names the setting or field that it is about; it never carries a secret, nor the value of a setting.
  */
 export const ERROR_CODES = {
-  "bad-setting": { title: "a setting has a value that is not allowed", fix: "set it to one of the values that the message lists" },
+  "bad-setting": {
+    title: "a setting has a value that is not allowed",
+    fix: "set it to one of the values that the message lists",
+  },
   "missing-setting": { title: "a setting that is needed is not set", fix: "set it" },
   "conflicting-settings": { title: "two settings or options contradict each other", fix: "keep one of them" },
   "address-syntax": { title: "an address is not what RFC 5321 and RFC 5322 allow", fix: "correct the address" },
-  "address-control": { title: "an address contains a line break or control character", fix: "remove it; it is often an attempt to inject headers" },
-  "address-length": { title: "an address is longer than RFC 5321 section 4.5.3.1 allows", fix: "use at most 64 octets before the @ and 254 in all" },
-  "header-control": { title: "a header field contains a line break or control character", fix: "remove it; it is often an attempt to inject headers" },
+  "address-control": {
+    title: "an address contains a line break or control character",
+    fix: "remove it; it is often an attempt to inject headers",
+  },
+  "address-length": {
+    title: "an address is longer than RFC 5321 section 4.5.3.1 allows",
+    fix: "use at most 64 octets before the @ and 254 in all",
+  },
+  "header-control": {
+    title: "a header field contains a line break or control character",
+    fix: "remove it; it is often an attempt to inject headers",
+  },
   "header-name": { title: "a header field name is not printable ASCII without a colon", fix: "correct the name" },
-  "header-reserved": { title: "a header field that the message writes itself was given in headers", fix: "use the field of the message that is meant for it" },
-  "not-text": { title: "a text holds a lone surrogate, so it is not Unicode text", fix: "repair the string where it was made" },
-  "bad-value": { title: "a field has a value of the wrong type or out of range", fix: "pass what the field's documentation names" },
+  "header-reserved": {
+    title: "a header field that the message writes itself was given in headers",
+    fix: "use the field of the message that is meant for it",
+  },
+  "not-text": {
+    title: "a text holds a lone surrogate, so it is not Unicode text",
+    fix: "repair the string where it was made",
+  },
+  "bad-value": {
+    title: "a field has a value of the wrong type or out of range",
+    fix: "pass what the field's documentation names",
+  },
   "no-recipients": { title: "the message has no recipient", fix: "fill to, cc or bcc" },
   frozen: { title: "the message was rendered, and its bytes do not change any more", fix: "make a new message" },
-  refused: { title: "the server refused the message, or all of its recipients, for good", fix: "read the reply in the receipt" },
-  deferred: { title: "the message was not accepted now; a later attempt may succeed", fix: "try again later, or use the outbox, which does" },
-  unknown: { title: "the connection died between the end of data and its reply, so the message may have been accepted", fix: "look into the server's log before sending again" },
+  refused: {
+    title: "the server refused the message, or all of its recipients, for good",
+    fix: "read the reply in the receipt",
+  },
+  deferred: {
+    title: "the message was not accepted now; a later attempt may succeed",
+    fix: "try again later, or use the outbox, which does",
+  },
+  unknown: {
+    title: "the connection died between the end of data and its reply, so the message may have been accepted",
+    fix: "look into the server's log before sending again",
+  },
   incomplete: { title: "some messages were not accepted", fix: "read the receipts of the error" },
   aborted: { title: "the caller aborted", fix: "none" },
-  connect: { title: "no connection to the server could be made", fix: "check EMAIL_HOST and EMAIL_PORT, and that the server runs" },
+  connect: {
+    title: "no connection to the server could be made",
+    fix: "check EMAIL_HOST and EMAIL_PORT, and that the server runs",
+  },
   "connection-lost": { title: "the connection died before the server replied", fix: "try again" },
   "unexpected-reply": { title: "the server refused a command that the session needs", fix: "read the reply" },
-  protocol: { title: "the server broke the SMTP protocol", fix: "check that EMAIL_HOST and EMAIL_PORT name an SMTP server, and that EMAIL_USE_SSL fits its port" },
-  "extension-missing": { title: "the message needs an extension that the server does not offer", fix: "change the message or the server" },
+  protocol: {
+    title: "the server broke the SMTP protocol",
+    fix: "check that EMAIL_HOST and EMAIL_PORT name an SMTP server, and that EMAIL_USE_SSL fits its port",
+  },
+  "extension-missing": {
+    title: "the message needs an extension that the server does not offer",
+    fix: "change the message or the server",
+  },
   "too-large": { title: "the message is larger than the server accepts", fix: "make it smaller" },
-  "local-protocol": { title: "the SMTP machine was called out of order; this is a fault of the caller", fix: "report it" },
-  "starttls-missing": { title: "the server offers no STARTTLS, but it is required", fix: "use EMAIL_USE_SSL with the implicit-TLS port (465), or a server that offers STARTTLS" },
-  "starttls-refused": { title: "the server refused STARTTLS", fix: "try again, or use EMAIL_USE_SSL with the implicit-TLS port (465)" },
-  "starttls-injection": { title: "bytes followed the reply to STARTTLS in clear; somebody may be tampering with the connection", fix: "do not use this network or server" },
+  "local-protocol": {
+    title: "the SMTP machine was called out of order; this is a fault of the caller",
+    fix: "report it",
+  },
+  "starttls-missing": {
+    title: "the server offers no STARTTLS, but it is required",
+    fix: "use EMAIL_USE_SSL with the implicit-TLS port (465), or a server that offers STARTTLS",
+  },
+  "starttls-refused": {
+    title: "the server refused STARTTLS",
+    fix: "try again, or use EMAIL_USE_SSL with the implicit-TLS port (465)",
+  },
+  "starttls-injection": {
+    title: "bytes followed the reply to STARTTLS in clear; somebody may be tampering with the connection",
+    fix: "do not use this network or server",
+  },
   handshake: { title: "the TLS handshake failed", fix: "check the port, the certificate and its authority" },
   "auth-refused": { title: "the server refused the credentials", fix: "check EMAIL_HOST_USER and EMAIL_HOST_PASSWORD" },
-  "auth-missing": { title: "the server offers no authentication mechanism that this client has", fix: "check the port, and that TLS is on" },
+  "auth-missing": {
+    title: "the server offers no authentication mechanism that this client has",
+    fix: "check the port, and that TLS is on",
+  },
   "auth-in-clear": { title: "credentials would travel in clear to another host", fix: "use TLS" },
   timeout: { title: "the server did not answer in time", fix: "try again, or raise EMAIL_TIMEOUT" },
 } as const satisfies Record<string, { title: string; fix: string }>;

@@ -9,12 +9,9 @@ export function hasControl(text: string): boolean {
   return CONTROL.test(text);
 }
 
+const NOT_ASCII = /[^\0-\x7f]/;
+
 /** Whether every character is US-ASCII. */
 export function isAscii(text: string): boolean {
-  return /^[\0-\x7f]*$/.test(text);
-}
-
-/** The number of octets of the text in UTF-8. */
-export function utf8Length(text: string): number {
-  return Buffer.byteLength(text, "utf8");
+  return !NOT_ASCII.test(text);
 }

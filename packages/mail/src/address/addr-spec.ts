@@ -1,0 +1,63 @@
+import { AddressError } from "../errors.ts";
+import { isAscii } from "../text.ts";
+import { isAddressLiteral, toALabels } from "./domain.ts";
+
+/** RFC 5321 section 4.5.3.1.1. */
+const LOCAL_PART_OCTETS = 64;
+/** RFC 5321 section 4.5.3.1.3: a path has 256 octets with its angle brackets. */
+const ADDR_SPEC_OCTETS = 254;
+
+/** RFC 5322 section 3.2.3 `dot-atom-text`, with RFC 6531's UTF8-non-ascii. */
+const DOT_ATOM_TEXT = /^[^\0-\x20\x7f"(),.:;<>@[\]\\]+(?:\.[^\0-\x20\x7f"(),.:;<>@[\]\\]+)*$/;
+
+const encoder = new TextEncoder();
+
+/** Whether the text needs no quotes as a local-part. */
+export function isDotAtom(text: string): boolean {
+  return DOT_ATOM_TEXT.test(text);
+}
+
+/**
+ * An addr-spec in the one form in which Posthaste writes it: the local-part quoted only where it must be, the domain in
+ * A-labels or an address literal. So two spellings of one address compare equal.
+ *
+ * @param localPart the local-part's meaning, without quotes.
+ * @throws {AddressError} naming the field, when RFC 5321 does not allow the address.
+ */
+export function addrSpec(localPart: string, domain: string, field: string): string {
+  if (localPart === "") throw syntaxError(field, "nothing stands before the @");
+  if (localPart.includes("\t")) throw syntaxError(field, "RFC 5321 allows no TAB before the @");
+  if (domain === "") throw syntaxError(field, "nothing stands behind the @");
+  const ascii = domain.startsWith("[") ? domain : toALabels(domain);
+  if (ascii === undefined || (domain.startsWith("[") && !isAddressLiteral(domain))) {
+    throw syntaxError(field, "what stands behind the @ is no domain name");
+  }
+  const local = isDotAtom(localPart) ? localPart : `"${localPart.replace(/["\\]/g, "\\$&")}"`;
+  const written = `${local}@${ascii}`;
+  if (octets(local) > LOCAL_PART_OCTETS || octets(written) > ADDR_SPEC_OCTETS) {
+    throw new AddressError(
+      "address-length",
+      `${field}: the address is too long; 64 octets may stand before the @, 254 in all`,
+      { field },
+    );
+  }
+  return written;
+}
+
+/** Whether the addr-spec needs SMTPUTF8 (RFC 6531): its local-part is not ASCII. */
+export function needsSmtpUtf8(addrSpec: string): boolean {
+  return !isAscii(addrSpec);
+}
+
+/** The domain of an addr-spec in canonical form. */
+export function domainOf(addrSpec: string): string {
+  return addrSpec.slice(addrSpec.lastIndexOf("@") + 1);
+}
+
+export function syntaxError(field: string, reason: string): AddressError {
+  return new AddressError("address-syntax", `${field}: not an e-mail address: ${reason}`, { field });
+}
+
+function octets(text: string): number {
+  return encoder.encode(text).length;
+}

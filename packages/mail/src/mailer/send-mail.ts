@@ -1,0 +1,158 @@
+import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
+import { DeliveryError, MessageError, PosthasteError } from "../errors.ts";
+import { Message, type MessageFields } from "../message/message.ts";
+import { mailSettings } from "../settings/environment.ts";
+import { getConnection } from "./connection.ts";
+import { createMailer, notAccepted } from "./mailer.ts";
+
+/** Options of {@link sendMassMail}; Django's keyword arguments. */
+export interface SendMassMailOptions {
+  /** Resolve with the count instead of throwing. Default: false. */
+  readonly failSilently?: boolean | undefined;
+  /** Instead of `EMAIL_HOST_USER`. */
+  readonly authUser?: string | undefined;
+  /** Instead of `EMAIL_HOST_PASSWORD`. */
+  readonly authPassword?: string | undefined;
+  /** The transport to use, which stays open. Default: one that the settings describe, closed before the call resolves. */
+  readonly connection?: Transport | undefined;
+}
+
+/** Options of {@link sendMail}. */
+export interface SendMailOptions extends SendMassMailOptions {
+  /** An HTML body beside the text; Django's `html_message`. */
+  readonly html?: string | undefined;
+}
+
+/** `[subject, message, from, recipients]`, as Django's `send_mass_mail` takes it. */
+export type MailTuple = readonly [
+  subject: string,
+  message: string,
+  from: string | null | undefined,
+  recipients: readonly string[],
+];
+
+/**
+ * Sends one message over one connection; Django's `send_mail`.
+ *
+ * @param from null, undefined or empty is `DEFAULT_FROM_EMAIL`.
+ * @returns 1 when at least one recipient's server accepted it, 0 when there is no recipient or a failure was silenced.
+ * @throws {DeliveryError} with its `receipt`, when it was accepted for no recipient.
+ * @throws {HeaderError | AddressError | MessageError | SettingsError} naming the field or setting.
+ * @throws {AuthError} when the credentials are refused.
+ */
+export async function sendMail(
+  subject: string,
+  message: string,
+  from: string | null | undefined,
+  recipients: readonly string[],
+  options: SendMailOptions = {},
+): Promise<number> {
+  const mail = { subject, text: message, html: options.html, from: from ?? undefined, to: recipients };
+  if (options.failSilently !== true) return await sendStrictly(mail, options);
+  return await sendMassMail([mail], options);
+}
+
+async function sendStrictly(fields: MessageFields, options: SendMassMailOptions): Promise<number> {
+  const message = toMessage(fields, mailSettings().from);
+  message.toBytes();
+  if (message.recipients().length === 0) return 0;
+  return await withConnection(options, async (transport) => {
+    await createMailer({ transport }).send(message);
+    return 1;
+  });
+}
+
+/**
+ * Sends any number of messages over one connection; Django's `send_mass_mail`. Every message is tried.
+ *
+ * @param messages tuples as in Django, or the fields of messages; the source is read no faster than messages go out.
+ * @returns of how many at least one recipient's server accepted.
+ * @throws {DeliveryError} with the `count` and the `receipts` of those that failed; {AuthError} and {SmtpError} with
+ * `nextIndex`, when there is no connection to be had.
+ */
+export async function sendMassMail(
+  messages: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
+  options: SendMassMailOptions = {},
+): Promise<number> {
+  const tally = { count: 0, failed: [] as Receipt[] };
+  const { from } = mailSettings();
+  try {
+    await withConnection(options, async (transport) => {
+      for await (const receipt of transport.deliver(toMessages(messages, from))) {
+        if (receipt.status === "accepted" || receipt.status === "partial") tally.count++;
+        else tally.failed.push(receipt);
+      }
+    });
+  } catch (error) {
+    if (options.failSilently !== true || !(error instanceof PosthasteError)) throw error;
+  }
+  if (tally.failed.length > 0 && options.failSilently !== true) throw incomplete(tally.count, tally.failed);
+  return tally.count;
+}
+
+function incomplete(count: number, failed: readonly Receipt[]): DeliveryError {
+  const [first] = failed;
+  const reason = first === undefined ? "" : `; the first, at index ${first.index}: ${notAccepted(first).message}`;
+  return new DeliveryError("incomplete", `${count} accepted, ${failed.length} not${reason}`, {
+    count,
+    receipts: failed,
+    cause: first?.error,
+  });
+}
+
+async function* toMessages(
+  source: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
+  from: string,
+): AsyncGenerator<DeliverableMessage> {
+  for await (const item of source) {
+    try {
+      yield toMessage(isTuple(item) ? fieldsOf(item) : item, from);
+    } catch (error) {
+      yield unmakable(error);
+    }
+  }
+}
+
+function fieldsOf([subject, text, from, to]: MailTuple): MessageFields {
+  return { subject, text, from: from ?? undefined, to };
+}
+
+function toMessage(fields: MessageFields, from: string): Message {
+  return new Message(fields.from === undefined || fields.from === "" ? { ...fields, from } : fields);
+}
+
+/** One item's fault is that item's verdict, and the others go out. */
+function unmakable(error: unknown): DeliverableMessage {
+  const fail = (): never => {
+    throw error;
+  };
+  return { messageId: "", envelope: fail, toBytes: fail };
+}
+
+function isTuple(item: MailTuple | MessageFields): item is MailTuple {
+  return Array.isArray(item);
+}
+
+/** Runs on the connection that was given, or on one of its own, which is closed before the result is there. */
+async function withConnection<T>(options: SendMassMailOptions, work: (transport: Transport) => Promise<T>): Promise<T> {
+  const { connection, authUser, authPassword } = options;
+  if (connection !== undefined) {
+    if (authUser !== undefined || authPassword !== undefined) throw conflict();
+    return await work(connection);
+  }
+  const settings = mailSettings();
+  const user = authUser ?? settings.auth?.user;
+  const password = authPassword ?? settings.auth?.password;
+  const auth = user === undefined || password === undefined ? undefined : { user, password };
+  const transport = getConnection({ ...settings, auth });
+  try {
+    return await work(transport);
+  } finally {
+    await transport.close();
+  }
+}
+
+function conflict(): MessageError {
+  const message = "connection: it has its own credentials; leave out authUser and authPassword";
+  return new MessageError("conflicting-settings", message, { field: "connection" });
+}

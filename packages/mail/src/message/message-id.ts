@@ -1,0 +1,22 @@
+import { randomUUID } from "node:crypto";
+import { HeaderError } from "../errors.ts";
+
+/**
+ * RFC 5322 section 3.6.4: `msg-id = "<" id-left "@" id-right ">"`, each a dot-atom-text, the right side also a domain
+ * literal. Its length is bounded by that of a line.
+ */
+const MSG_ID = /^<[a-z0-9!#$%&'*+\-/=?^_`{|}~.]+@(?:[a-z0-9!#$%&'*+\-/=?^_`{|}~.]+|\[[\x21-\x5a\x5e-\x7e]*\])>$/i;
+const MSG_ID_LENGTH = 900;
+
+/** A Message-ID that no other message has (122 random bits), with its angle brackets. */
+export function makeMessageId(domain: string): string {
+  return `<${randomUUID()}@${domain}>`;
+}
+
+/** @throws {HeaderError} when the text is not one msg-id with its angle brackets. */
+export function checkMessageId(messageId: string): string {
+  if (typeof messageId === "string" && messageId.length <= MSG_ID_LENGTH && MSG_ID.test(messageId)) return messageId;
+  throw new HeaderError("bad-value", "messageId: not a msg-id such as <unique@example.com> (RFC 5322 section 3.6.4)", {
+    field: "messageId",
+  });
+}

@@ -1,0 +1,40 @@
+import { hasControl } from "../../text.ts";
+import type { Verb } from "./timeout.ts";
+
+/** The fault is the caller's: the machine was called out of order, or with what can be no command. */
+export class LocalProtocolError extends Error {}
+
+/** A command and what is awaited for it. */
+export interface Command {
+  readonly verb: Verb;
+  /** Without CRLF. */
+  readonly line: string;
+  /** Of RCPT: which recipient of the envelope. */
+  readonly recipient?: number;
+}
+
+/** RFC 2920 section 3.1: these may stand only last in a command group. */
+export const ENDS_GROUP: ReadonlySet<Verb> = new Set([
+  "EHLO",
+  "HELO",
+  "STARTTLS",
+  "AUTH",
+  "DATA",
+  "end-of-data",
+  "QUIT",
+]);
+
+/** A command with an argument, which was validated before: what has a control in it never gets here. */
+export function command(verb: Verb, line: string, recipient?: number): Command {
+  if (hasControl(line) || line.includes("\t"))
+    throw new LocalProtocolError(`${verb}: an argument contains a control character`);
+  return recipient === undefined ? { verb, line } : { verb, line, recipient };
+}
+
+export function mailCommand(reversePath: string, parameters: readonly string[]): Command {
+  return command("MAIL", [`MAIL FROM:<${reversePath}>`, ...parameters].join(" "));
+}
+
+export function rcptCommand(forwardPath: string, recipient: number): Command {
+  return command("RCPT", `RCPT TO:<${forwardPath}>`, recipient);
+}

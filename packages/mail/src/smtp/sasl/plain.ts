@@ -1,0 +1,6 @@
+import type { Credentials, Exchange } from "./mechanism.ts";
+
+/** RFC 4616: `message = [authzid] UTF8NUL authcid UTF8NUL passwd`, at once. */
+export function plain({ user, password }: Credentials): Exchange {
+  return () => new TextEncoder().encode(`\0${user}\0${password}`);
+}

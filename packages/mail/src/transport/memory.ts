@@ -1,0 +1,31 @@
+import type { Envelope, Transport } from "../delivery.ts";
+import { deliverEach } from "./rendering.ts";
+
+/** A message in the box of a {@link memoryTransport}. */
+export interface MemoryMessage {
+  readonly messageId: string;
+  readonly envelope: Envelope;
+  /** What SMTP would have carried. */
+  readonly content: Uint8Array;
+}
+
+/** Keeps messages instead of sending them: for tests, each with a box of its own. */
+export interface MemoryTransport extends Transport {
+  /** The messages in the order in which they came; Django's `mail.outbox`. */
+  readonly box: readonly MemoryMessage[];
+}
+
+/** Refuses what SMTP would refuse, and keeps the rest in its box. Django's `locmem` backend. */
+export function memoryTransport(): MemoryTransport {
+  const box: MemoryMessage[] = [];
+  return {
+    box,
+    deliver: (messages, options = {}) =>
+      deliverEach(
+        messages,
+        options,
+        ({ messageId, envelope, content }) => void box.push({ messageId, envelope, content }),
+      ),
+    close: async () => undefined,
+  };
+}
