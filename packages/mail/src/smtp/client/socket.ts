@@ -1,5 +1,10 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import {
+  checkServerIdentity as checkIdentity,
+  connect as connectTls,
+  type PeerCertificate,
+  type TLSSocket,
+} from "node:tls";
 import { SmtpError, TimeoutError, TlsError } from "../../errors.ts";
 import { TIMEOUT_MS } from "../protocol/timeout.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
@@ -26,7 +31,9 @@ function tlsOptions({ serverName, ca, cert, key }: ResolvedSmtpOptions): object 
   const identity = cert === undefined ? {} : { cert, key };
   // RFC 6066 section 3: an IP address is no server name.
   const servername = isIP(serverName) === 0 ? serverName : "";
-  return { servername, host: serverName, minVersion: "TLSv1.2", ...(ca === undefined ? {} : { ca }), ...identity };
+  const checkServerIdentity = (_: string, certificate: PeerCertificate): Error | undefined =>
+    checkIdentity(serverName, certificate);
+  return { servername, checkServerIdentity, minVersion: "TLSv1.2", ...(ca === undefined ? {} : { ca }), ...identity };
 }
 
 function established<S extends Socket>(

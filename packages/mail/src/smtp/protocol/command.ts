@@ -31,10 +31,18 @@ export function command(verb: Verb, line: string, recipient?: number): Command {
   return recipient === undefined ? { verb, line } : { verb, line, recipient };
 }
 
+/** Quoted or not, what could end a path or begin a parameter stands inside quotes only. */
+const PATH = /^(?:"(?:[^"\\]|\\.)*"|[^\s<>"])*$/;
+
+function path(verb: Verb, address: string): string {
+  if (!PATH.test(address)) throw new LocalProtocolError(`${verb}: not an addr-spec`);
+  return `<${address}>`;
+}
+
 export function mailCommand(reversePath: string, parameters: readonly string[]): Command {
-  return command("MAIL", [`MAIL FROM:<${reversePath}>`, ...parameters].join(" "));
+  return command("MAIL", [`MAIL FROM:${path("MAIL", reversePath)}`, ...parameters].join(" "));
 }
 
 export function rcptCommand(forwardPath: string, recipient: number): Command {
-  return command("RCPT", `RCPT TO:<${forwardPath}>`, recipient);
+  return command("RCPT", `RCPT TO:${path("RCPT", forwardPath)}`, recipient);
 }

@@ -28,7 +28,7 @@
  * Rule 5. Failure is an output, not a throw: what was decided in the same chunk before it stands. Only a caller that
  * calls out of order gets an exception, a LocalProtocolError.
  */
-import { type Reply, replyText } from "../../delivery.ts";
+import type { Reply } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
 import { type Command, command, ENDS_GROUP, LocalProtocolError } from "./command.ts";
 import type { Output } from "./output.ts";
@@ -106,12 +106,12 @@ export class ClientConnection {
       const reply = this.#reader.next();
       if (reply === undefined) break;
       const sent = this.#unanswered.shift();
-      if (sent === undefined) throw unasked(reply);
+      if (sent === undefined) throw unasked();
       this.#answer(sent, reply);
     }
     if (this.#reader.isEmpty || this.#state === "closed") return;
     if (this.#initiation.awaitsHandshake) throw injected();
-    if (this.#unanswered.length === 0) throw protocolError("it sent what nobody asked for");
+    if (this.#unanswered.length === 0) throw unasked();
   }
 
   /** The peer closed its side. */
@@ -292,7 +292,7 @@ export class ClientConnection {
   }
 }
 
-function unasked(reply: Reply): SmtpError {
-  if (reply.code === 421) return refusal("the session", reply);
-  return protocolError(`${replyText(reply)} came, and nobody had asked`);
+/** At its first octet, a 421 too: what the error says must not depend on how the octets were cut into packets. */
+function unasked(): SmtpError {
+  return protocolError("it sent what nobody asked for");
 }

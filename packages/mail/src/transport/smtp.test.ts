@@ -1,0 +1,281 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { localhostCertificate } from "../../../../test/peer/certificate.ts";
+import { plainServer, startScriptedServer } from "../../../../test/peer/scripted-server.ts";
+import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
+import type { Receipt } from "../delivery.ts";
+import { AuthError, SettingsError, SmtpError, TimeoutError, TlsError } from "../errors.ts";
+import { Message } from "../message/message.ts";
+import { smtpTransport } from "./smtp.ts";
+
+const message = (to: string[] = ["to@example.com"]): Message =>
+  new Message({ subject: "제목", text: ".점\n", from: "from@example.com", to });
+
+async function deliver(transport: ReturnType<typeof smtpTransport>, ...messages: Message[]): Promise<Receipt[]> {
+  try {
+    return await Array.fromAsync(transport.deliver(messages));
+  } finally {
+    await transport.close();
+  }
+}
+
+let certificate: { cert: string; key: string };
+before(async () => {
+  certificate = await localhostCertificate();
+});
+
+test("any number of messages go over one session, in order, and QUIT ends it", async () => {
+  await using peer = await startSmtpPeer();
+  const messages = Array.from({ length: 20 }, (_, index) => message([`to${index}@example.com`]));
+  const receipts = await deliver(smtpTransport({ host: "127.0.0.1", port: peer.port }), ...messages);
+  assert.deepEqual(
+    receipts.map(({ index, status }) => [index, status]),
+    messages.map((_, index) => [index, "accepted"]),
+  );
+  assert.deepEqual(
+    peer.messages.map(({ forwardPaths }) => forwardPaths[0]),
+    messages.map(({ to }) => to[0]),
+  );
+  assert.equal(peer.sessions.length, 1);
+});
+
+test("a refused recipient beside an accepted one: the receipt says which, with the reply, and the next message has its own sender", async () => {
+  await using peer = await startSmtpPeer();
+  const other = new Message({ from: "other@example.com", to: ["b@example.com"] });
+  const receipts = await deliver(
+    smtpTransport({ host: "127.0.0.1", port: peer.port }),
+    message(["refused@example.com", "to@example.com", "deferred@example.com"]),
+    message(["refused@example.com"]),
+    other,
+  );
+  assert.deepEqual(
+    receipts.map(({ status }) => status),
+    ["partial", "refused", "accepted"],
+  );
+  assert.deepEqual(
+    receipts[0]?.recipients.map(({ address, status, reply }) => [address, status, reply?.code, reply?.enhanced]),
+    [
+      ["refused@example.com", "refused", 550, "5.1.1"],
+      ["to@example.com", "accepted", 250, undefined],
+      ["deferred@example.com", "deferred", 451, undefined],
+    ],
+  );
+  assert.deepEqual(
+    peer.messages.map(({ reversePath }) => reversePath),
+    ["from@example.com", "other@example.com"],
+  );
+});
+
+test("STARTTLS and credentials, PLAIN as well as LOGIN", async () => {
+  for (const authMethods of [["PLAIN"], ["LOGIN"]]) {
+    await using peer = await startSmtpPeer({ ...certificate, authOptional: false, authMethods });
+    const transport = smtpTransport({
+      host: "localhost",
+      port: peer.port,
+      tls: "starttls",
+      ca: certificate.cert,
+      auth: { user: "김", password: "secret" },
+    });
+    const [receipt] = await deliver(transport, message());
+    assert.equal(receipt?.status, "accepted");
+    assert.deepEqual(peer.credentials, ["김:secret"]);
+  }
+});
+
+test("implicit TLS", async () => {
+  await using peer = await startSmtpPeer({ ...certificate, secure: true });
+  const [receipt] = await deliver(
+    smtpTransport({ host: "127.0.0.1", port: peer.port, tls: "implicit", ca: certificate.cert }),
+    message(),
+  );
+  assert.equal(receipt?.status, "accepted");
+});
+
+test("a certificate that nobody vouches for, or of another name, is refused", async () => {
+  for (const options of [{}, { ca: certificate.cert, serverName: "mail.example.com" }]) {
+    for (const tls of ["implicit", "starttls"] as const) {
+      await using peer = await startSmtpPeer({ ...certificate, secure: tls === "implicit" });
+      const [receipt] = await deliver(
+        smtpTransport({ host: "127.0.0.1", port: peer.port, tls, ...options }),
+        message(),
+      );
+      assert.ok(receipt?.error instanceof TlsError, `${tls}: ${String(receipt?.error)}`);
+      assert.equal(receipt.status, "deferred");
+      assert.equal(peer.messages.length, 0);
+    }
+  }
+});
+
+test("a server that offers no STARTTLS when it is required gets neither credentials nor mail", async () => {
+  await using server = await plainServer((line) =>
+    line.startsWith("EHLO") ? "250-scripted\r\n250 AUTH PLAIN\r\n" : undefined,
+  );
+  const transport = smtpTransport({
+    host: "127.0.0.1",
+    port: server.port,
+    tls: "starttls",
+    auth: { user: "me", password: "secret" },
+  });
+  const [receipt] = await deliver(transport, message());
+  assert.ok(receipt?.error instanceof TlsError);
+  assert.equal(receipt.error.code, "starttls-missing");
+  assert.match(receipt.error.message, /STARTTLS/);
+  assert.doesNotMatch(server.lines.join("\n"), /AUTH|MAIL|from@example/);
+});
+
+test("bytes behind the reply to STARTTLS end the session before TLS", async () => {
+  await using server = await startScriptedServer((line) =>
+    line === "" ? "220 s\r\n" : line.startsWith("EHLO") ? "250-s\r\n250 STARTTLS\r\n" : "220 go\r\n250 injected\r\n",
+  );
+  const [receipt] = await deliver(smtpTransport({ host: "127.0.0.1", port: server.port, tls: "starttls" }), message());
+  assert.equal((receipt?.error as TlsError).code, "starttls-injection");
+});
+
+test("wrong credentials end the delivery with an AuthError that carries the index, and no secret", async () => {
+  await using peer = await startSmtpPeer({ authOptional: false });
+  const transport = smtpTransport({ host: "127.0.0.1", port: peer.port, auth: { user: "me", password: "hunter2" } });
+  await assert.rejects(deliver(transport, message(), message()), (error) => {
+    assert.ok(error instanceof AuthError);
+    assert.equal(error.nextIndex, 0);
+    assert.equal(error.reply?.code, 535);
+    return !JSON.stringify([error, error.message, error.stack]).includes("hunter2");
+  });
+  assert.deepEqual(peer.messages, []);
+});
+
+test("three connections in a row that fail end the delivery; messages before are deferred with their error", async () => {
+  await using server = await plainServer(() => "421 not today\r\n");
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const receipts: Receipt[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const receipt of transport.deliver(Array.from({ length: 9 }, () => message()))) receipts.push(receipt);
+    },
+    (error) => error instanceof SmtpError && error.nextIndex === 2,
+  );
+  assert.deepEqual(
+    receipts.map(({ status, error }) => [status, error instanceof SmtpError]),
+    [
+      ["deferred", true],
+      ["deferred", true],
+    ],
+  );
+});
+
+test("nobody listens: a clear error that names host and port", async () => {
+  const { port } = await startSmtpPeer().then(async (peer) => {
+    await peer.close();
+    return peer;
+  });
+  const [receipt] = await deliver(smtpTransport({ host: "127.0.0.1", port }), message());
+  assert.ok(receipt?.error instanceof SmtpError);
+  assert.equal(receipt.error.code, "connect");
+  assert.match(receipt.error.message, new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`));
+});
+
+test("a server that says nothing runs into the timeout", async () => {
+  await using server = await startScriptedServer(() => undefined);
+  const [receipt] = await deliver(
+    smtpTransport({ host: "127.0.0.1", port: server.port, timeouts: { command: 50 } }),
+    message(),
+  );
+  assert.ok(receipt?.error instanceof TimeoutError);
+  assert.equal(receipt.error.verb, "greeting");
+});
+
+test("a kept connection that the server closed meanwhile is made again", async () => {
+  await using dropping = await plainServer((line, connection) =>
+    connection === 1 && line.startsWith("MAIL") && dropped() ? null : undefined,
+  );
+  let mails = 0;
+  function dropped(): boolean {
+    return ++mails === 2;
+  }
+  const kept = smtpTransport({ host: "127.0.0.1", port: dropping.port });
+  const receipts = [...(await Array.fromAsync(kept.deliver([message()]))), ...(await deliver(kept, message()))];
+  assert.deepEqual(
+    receipts.map(({ status }) => status),
+    ["accepted", "accepted"],
+  );
+  assert.equal(dropping.connections, 2);
+});
+
+test("a connection that dies behind the end of data leaves the message in doubt, and it is not sent again", async () => {
+  await using server = await plainServer((line) => (line === "." ? null : undefined));
+  const [receipt] = await deliver(smtpTransport({ host: "127.0.0.1", port: server.port }), message());
+  assert.equal(receipt?.status, "unknown");
+  assert.equal(server.connections, 1);
+});
+
+test("the end of data does not leave when beforeEndOfData rejects", async () => {
+  await using server = await plainServer();
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const batches: unknown[] = [];
+  const [held] = await Array.fromAsync(
+    transport.deliver([message()], {
+      beforeEndOfData: (batch) => {
+        batches.push(batch);
+        throw new Error("the database is gone");
+      },
+    }),
+  );
+  assert.equal(held?.status, "deferred");
+  assert.match(String(held.error?.cause), /the database is gone/);
+  assert.deepEqual(batches, [[{ index: 0, messageId: held.messageId }]]);
+  assert.ok(!server.lines.includes("."));
+  const [receipt] = await deliver(transport, message());
+  assert.equal(receipt?.status, "accepted");
+});
+
+test("an abort before the end of data defers the message", async () => {
+  await using server = await plainServer((line) => (line.startsWith("MAIL") ? abort() : undefined));
+  const controller = new AbortController();
+  function abort(): undefined {
+    controller.abort();
+  }
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const receipts = await Array.fromAsync(transport.deliver([message(), message()], { signal: controller.signal }));
+  assert.deepEqual(
+    receipts.map(({ status, error }) => [status, (error as SmtpError).code]),
+    [
+      ["deferred", "aborted"],
+      ["deferred", "aborted"],
+    ],
+  );
+  await transport.close();
+});
+
+test("a message that cannot be rendered is refused with its error, and the others go out", async () => {
+  await using peer = await startSmtpPeer();
+  const bad = new Message({ subject: "a\r\nBcc: evil@example.com", from: "from@example.com", to: ["to@example.com"] });
+  const receipts = await deliver(smtpTransport({ host: "127.0.0.1", port: peer.port }), bad, message([]), message());
+  assert.deepEqual(
+    receipts.map(({ status, error }) => [status, (error as SmtpError | undefined)?.code]),
+    [
+      ["refused", "header-control"],
+      ["refused", "no-recipients"],
+      ["accepted", undefined],
+    ],
+  );
+  assert.equal(peer.messages.length, 1);
+});
+
+test("an option that is not allowed is a SettingsError that names it", () => {
+  const wrong: readonly [setting: string, options: object][] = [
+    ["host", { host: "" }],
+    ["host", { host: "mail example" }],
+    ["port", { host: "x", port: 0 }],
+    ["tls", { host: "x", tls: "ssl" }],
+    ["timeouts.command", { host: "x", timeouts: { command: -1 } }],
+    ["cert", { host: "x", cert: "pem" }],
+    ["auth.password", { host: "x", auth: { user: "me", password: "a\0b" } }],
+    ["clientName", { host: "x", clientName: "me\r\nMAIL" }],
+  ];
+  for (const [setting, options] of wrong) {
+    assert.throws(
+      () => smtpTransport(options as { host: string }),
+      (error) => error instanceof SettingsError && error.setting === setting,
+      setting,
+    );
+  }
+});
