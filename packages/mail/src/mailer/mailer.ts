@@ -1,5 +1,5 @@
 import { type Receipt, replyText, type Transport } from "../delivery.ts";
-import { DeliveryError } from "../errors.ts";
+import { DeliveryError, MessageError } from "../errors.ts";
 import { Message } from "../message/message.ts";
 
 /** Options of {@link createMailer}. */
@@ -50,6 +50,9 @@ export function createMailer({ transport, from }: MailerOptions): Mailer {
 async function sendOne(transport: Transport, message: Message): Promise<Receipt> {
   // Rendering it here lets an error in a field come as itself; the bytes are kept.
   message.toBytes();
+  if (message.recipients().length === 0) {
+    throw new MessageError("no-recipients", "to: the message has no recipient", { field: "to" });
+  }
   for await (const receipt of transport.deliver([message])) {
     if (receipt.status === "accepted" || receipt.status === "partial") return receipt;
     throw notAccepted(receipt);
