@@ -93,7 +93,10 @@ export const ERROR_CODES = {
     fix: "check the port, and that TLS is on",
   },
   "auth-in-clear": { title: "credentials would travel in clear to another host", fix: "use TLS" },
-  timeout: { title: "the server did not answer in time", fix: "try again, or raise EMAIL_TIMEOUT" },
+  timeout: {
+    title: "what was waited for did not come in time",
+    fix: "try again, or allow more time; for SMTP raise EMAIL_TIMEOUT",
+  },
 } as const satisfies Record<string, { title: string; fix: string }>;
 
 /** A code of {@link ERROR_CODES}. */

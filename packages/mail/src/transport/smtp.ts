@@ -3,7 +3,6 @@ import { receiptStatus } from "../delivery.ts";
 import { AuthError, SmtpError } from "../errors.ts";
 import { type ResolvedSmtpOptions, resolveOptions, type SmtpOptions } from "../smtp/client/options.ts";
 import { SmtpSession } from "../smtp/client/session.ts";
-import type { TransactionOutcome } from "../smtp/protocol/transaction.ts";
 import { deferredReceipt, type Rendered, render } from "./rendering.ts";
 
 /** After so many connections in a row that fail, a delivery ends: what is left would fail alike. */
@@ -91,7 +90,11 @@ class SmtpTransport implements Transport {
   }
 }
 
-function receiptOf(outcome: TransactionOutcome, index: number, messageId: string): Receipt {
+function receiptOf(
+  outcome: Pick<Receipt, "recipients" | "reply" | "error">,
+  index: number,
+  messageId: string,
+): Receipt {
   return { index, messageId, status: receiptStatus(outcome.recipients), ...outcome };
 }
 

@@ -1,0 +1,24 @@
+import { PosthasteError, SettingsError } from "posthaste";
+
+/** What the process answers its caller with: all went well; something failed; the command or a setting is wrong. */
+export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** Prints an error for a person, without a stack, and says how the process ends. */
+export function report(error: unknown): number {
+  if (!(error instanceof PosthasteError)) {
+    console.error(error);
+    return EXIT.failure;
+  }
+  console.error(`posthaste: ${error.message}`);
+  return error instanceof SettingsError ? EXIT.usage : EXIT.failure;
+}
+
+/** A setting that has a value that is not allowed, or cannot be used as it is. */
+export function badSetting(setting: string, reason: string, cause?: unknown): SettingsError {
+  return new SettingsError("bad-setting", `${setting}: ${reason}`, { setting, cause });
+}
+
+/** A setting without which the command does not start. */
+export function missingSetting(setting: string, reason: string): SettingsError {
+  return new SettingsError("missing-setting", `${setting}: ${reason}`, { setting });
+}

@@ -1,0 +1,68 @@
+import { once } from "node:events";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import { badSetting } from "./exit.ts";
+
+/** Answers a request; the address is the client's. */
+export type Handler = (request: Request, address: string | undefined) => Response | Promise<Response>;
+
+/** HTTP that listens. */
+export interface HttpServer {
+  /** Such as `http://127.0.0.1:8000`. */
+  readonly origin: string;
+  /** Takes no new connection, and resolves when those that are busy are done, or after the grace period. */
+  close(): Promise<void>;
+}
+
+/** Against clients that send their request slowly, in milliseconds. */
+const HEADERS_TIMEOUT = 10_000;
+const REQUEST_TIMEOUT = 30_000;
+/** How long a request may take to end once the service stops, in milliseconds. */
+const GRACE = 10_000;
+
+/** @throws {SettingsError} naming PORT or HOST, when it cannot listen there. */
+export async function listen(host: string, port: number, handler: Handler): Promise<HttpServer> {
+  const server = createAdaptorServer({
+    fetch: (request, env) => handler(request, (env as HttpBindings).incoming.socket.remoteAddress),
+    serverOptions: { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT },
+  }) as Server;
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException, host, port);
+  }
+  const address = server.address() as AddressInfo;
+  return {
+    origin: `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`,
+    close: () => closeServer(server),
+  };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeIdleConnections();
+  const grace = setTimeout(() => server.closeAllConnections(), GRACE);
+  await closed;
+  clearTimeout(grace);
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  if (error.code === "EADDRINUSE")
+    return badSetting(
+      "PORT",
+      `${host}:${port} is taken; stop what listens there, or choose another with --port`,
+      error,
+    );
+  if (error.code === "EACCES")
+    return badSetting(
+      "PORT",
+      `the system does not allow to listen on port ${port}; choose one above 1023 with --port`,
+      error,
+    );
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND")
+    return badSetting("HOST", `${host} is no address of this machine`, error);
+  return badSetting("PORT", `cannot listen on ${host}:${port}: ${error.message}`, error);
+}

@@ -1,0 +1,22 @@
+import { createInbox } from "@posthaste/inbox";
+import { listen } from "./http-server.ts";
+import { untilStopped } from "./stop-signal.ts";
+
+/** The flags of `posthaste inbox`. */
+export interface InboxFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly inboxSmtpPort: number;
+}
+
+/** `posthaste inbox`: the development inbox alone, for an application of any kind. */
+export async function runInbox(flags: InboxFlags): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const inbox = stack.use(await createInbox({ smtpPort: flags.inboxSmtpPort }));
+  const http = await listen(flags.host, flags.port, (request) => inbox.fetch(request));
+  stack.defer(() => http.close());
+  console.log(
+    `The inbox shows its mail on ${http.origin}\n  send it some  EMAIL_HOST=127.0.0.1 EMAIL_PORT=${inbox.smtpPort}\nPress Ctrl-C to stop.`,
+  );
+  await untilStopped();
+}

@@ -1,0 +1,62 @@
+import { Command } from "commander";
+import { flag } from "./flags.ts";
+import { type InboxFlags, runInbox } from "./inbox-command.ts";
+import { sendTestEmail, type SendTestEmailFlags } from "./send-test-email.ts";
+import { serve } from "./serve.ts";
+import type { ServeFlags } from "./serve-settings.ts";
+
+const SERVE_HELP = `
+Mail is set up by EMAIL_URL, or EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS and
+EMAIL_USE_SSL, with DEFAULT_FROM_EMAIL as its author. Without a mail server it goes to an inbox at /inbox.
+In production (NODE_ENV=production, or a public --public-url) a mail server, POSTHASTE_KEYS and PUBLIC_URL must be set.
+
+Examples:
+  $ posthaste serve
+  $ posthaste serve --port 0 --database sqlite:./accounts.db
+  $ EMAIL_URL=smtp://user:password@mail.example.com:587 POSTHASTE_KEYS=k1:... posthaste serve --public-url https://example.com`;
+
+const INBOX_HELP = `
+Examples:
+  $ posthaste inbox
+  $ posthaste inbox --port 8025 --inbox-smtp-port 2525`;
+
+const TEST_HELP = `
+The settings are those of the environment. It exits with 0 when every recipient's server accepted the mail.
+
+Examples:
+  $ EMAIL_URL=smtp://user:password@mail.example.com:587 posthaste sendtestemail kim@example.com
+  $ posthaste sendtestemail --json kim@example.com lee@example.com`;
+
+/** The command line. `onExit` is told the exit code where it is not 0. */
+export function createProgram(onExit: (code: number) => void): Command {
+  const program = new Command("posthaste").description(
+    "Mail that arrives: accounts with e-mail verification, an outbox, an inbox to develop against.",
+  );
+  program.addHelpText("after", "\nEach command has its own --help.");
+  program
+    .command("serve")
+    .description("run the accounts service and the outbox's worker; without a mail server, the development inbox too")
+    .addOption(flag.port(8000))
+    .addOption(flag.host())
+    .addOption(flag.database())
+    .addOption(flag.publicUrl())
+    .addOption(flag.inboxSmtpPort())
+    .addHelpText("after", SERVE_HELP)
+    .action(async (flags: ServeFlags) => await serve(flags));
+  program
+    .command("inbox")
+    .description("run the development inbox alone: SMTP in, a web page out")
+    .addOption(flag.port(8025))
+    .addOption(flag.host())
+    .addOption(flag.inboxSmtpPort())
+    .addHelpText("after", INBOX_HELP)
+    .action(async (flags: InboxFlags) => await runInbox(flags));
+  program
+    .command("sendtestemail")
+    .description("send one mail, to see whether the settings work")
+    .argument("<email...>", "to whom")
+    .option("--json", "print the receipt as JSON")
+    .addHelpText("after", TEST_HELP)
+    .action(async (to: string[], flags: SendTestEmailFlags) => onExit(await sendTestEmail(to, flags)));
+  return program;
+}
