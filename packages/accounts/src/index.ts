@@ -1,0 +1,10 @@
+export { createAccounts } from "./accounts.ts";
+export type { Accounts, AccountsOptions } from "./accounts.ts";
+export { accountsComposers } from "./activation-mail.ts";
+export type { AccountsComposersOptions } from "./activation-mail.ts";
+export type { ActivationPolicy } from "./context.ts";
+export { parseKeyRing } from "./key-ring.ts";
+export type { KeyRing } from "./key-ring.ts";
+export { migrateAccounts } from "./migration.ts";
+export type { Limit, Limits } from "./rate-limit.ts";
+export type { Client } from "./routes/exchange.ts";

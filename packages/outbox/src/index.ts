@@ -1,0 +1,12 @@
+export { openDatabase } from "./database.ts";
+export { migrateOutbox } from "./migration.ts";
+export { enqueue } from "./enqueue.ts";
+export type { Enqueued, EnqueueOptions, KyselyExecutor, OutboxMessage } from "./enqueue.ts";
+export { outboxCounts } from "./counts.ts";
+export type { OutboxCounts } from "./counts.ts";
+export { createWorker } from "./worker.ts";
+export type { Worker, WorkerOptions } from "./worker.ts";
+export type { WorkerEvent } from "./event.ts";
+export type { Composer, Composers } from "./composer.ts";
+export type { JsonValue } from "./json.ts";
+export type { OutboxPolicy, OutboxState, RecipientState } from "./state.ts";
