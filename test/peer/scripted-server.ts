@@ -1,6 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 
+/** What to write; null closes the connection, undefined says nothing. */
+type Said = string | null | undefined;
+
 /** A server on a loopback port that does what a test tells it, for what no real server does on demand. */
 export interface ScriptedServer extends AsyncDisposable {
   readonly port: number;
@@ -10,19 +13,18 @@ export interface ScriptedServer extends AsyncDisposable {
 }
 
 /**
- * @param answer is called with each line that came, and with "" when a client connects; what it returns is written,
- * and `null` closes the connection.
+ * @param answer is called with each line that came, and with "" when a client connects.
  */
 export async function startScriptedServer(
-  answer: (line: string, connection: number) => string | null | undefined,
+  answer: (line: string, connection: number) => Said | Promise<Said>,
 ): Promise<ScriptedServer> {
   const lines: string[] = [];
   const sockets = new Set<Socket>();
   let connections = 0;
   const server = createServer((socket) => {
     const connection = ++connections;
-    const say = (line: string): void => {
-      const text = answer(line, connection);
+    const say = async (line: string): Promise<void> => {
+      const text = await answer(line, connection);
       if (text === null) socket.destroy();
       else if (text !== undefined) socket.write(text);
     };
@@ -34,10 +36,10 @@ export async function startScriptedServer(
       rest = parts.pop() ?? "";
       for (const line of parts) {
         lines.push(line);
-        say(line);
+        void say(line);
       }
     });
-    say("");
+    void say("");
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -57,7 +59,7 @@ export async function startScriptedServer(
 
 /** A server that takes mail in lockstep, but for the lines that `other` answers. */
 export function plainServer(
-  other: (line: string, connection: number) => string | null | undefined = () => undefined,
+  other: (line: string, connection: number) => Said | Promise<Said> = () => undefined,
 ): Promise<ScriptedServer> {
   /** The connections that are past 354. */
   const inData = new Set<number>();

@@ -34,9 +34,10 @@ export async function listen(host: string, port: number, handler: Handler): Prom
     throw listenError(error as NodeJS.ErrnoException, host, port);
   }
   const address = server.address() as AddressInfo;
+  let closed: Promise<void> | undefined;
   return {
     origin: `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`,
-    close: () => closeServer(server),
+    close: () => (closed ??= closeServer(server)),
   };
 }
 

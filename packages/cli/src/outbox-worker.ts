@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { WorkerEvent } from "@posthaste/outbox";
 import type { OutboxThreadData, OutboxThreadMessage } from "./outbox-thread.ts";
@@ -48,7 +47,7 @@ export function startOutboxWorker(
       stopping = true;
       clearTimeout(restart);
       if (thread.threadId === -1) return;
-      const ended = once(thread, "exit");
+      const ended = new Promise((resolve) => thread.once("exit", resolve));
       tell("stop");
       await ended;
     },

@@ -1,8 +1,7 @@
 import { Command } from "commander";
 import { flag } from "./flags.ts";
-import { type InboxFlags, runInbox } from "./inbox-command.ts";
-import { sendTestEmail, type SendTestEmailFlags } from "./send-test-email.ts";
-import { serve } from "./serve.ts";
+import type { InboxFlags } from "./inbox-command.ts";
+import type { SendTestEmailFlags } from "./send-test-email.ts";
 import type { ServeFlags } from "./serve-settings.ts";
 
 const SERVE_HELP = `
@@ -27,7 +26,7 @@ Examples:
   $ EMAIL_URL=smtp://user:password@mail.example.com:587 posthaste sendtestemail kim@example.com
   $ posthaste sendtestemail --json kim@example.com lee@example.com`;
 
-/** The command line. `onExit` is told the exit code where it is not 0. */
+/** The command line. A command is loaded when it runs, so that --help answers at once. `onExit` is told the exit code where it is not 0. */
 export function createProgram(onExit: (code: number) => void): Command {
   const program = new Command("posthaste").description(
     "Mail that arrives: accounts with e-mail verification, an outbox, an inbox to develop against.",
@@ -42,7 +41,7 @@ export function createProgram(onExit: (code: number) => void): Command {
     .addOption(flag.publicUrl())
     .addOption(flag.inboxSmtpPort())
     .addHelpText("after", SERVE_HELP)
-    .action(async (flags: ServeFlags) => await serve(flags));
+    .action(async (flags: ServeFlags) => await (await import("./serve.ts")).serve(flags));
   program
     .command("inbox")
     .description("run the development inbox alone: SMTP in, a web page out")
@@ -50,13 +49,16 @@ export function createProgram(onExit: (code: number) => void): Command {
     .addOption(flag.host())
     .addOption(flag.inboxSmtpPort())
     .addHelpText("after", INBOX_HELP)
-    .action(async (flags: InboxFlags) => await runInbox(flags));
+    .action(async (flags: InboxFlags) => await (await import("./inbox-command.ts")).runInbox(flags));
   program
     .command("sendtestemail")
     .description("send one mail, to see whether the settings work")
     .argument("<email...>", "to whom")
     .option("--json", "print the receipt as JSON")
     .addHelpText("after", TEST_HELP)
-    .action(async (to: string[], flags: SendTestEmailFlags) => onExit(await sendTestEmail(to, flags)));
+    .action(async (to: string[], flags: SendTestEmailFlags) => {
+      const { sendTestEmail } = await import("./send-test-email.ts");
+      onExit(await sendTestEmail(to, flags));
+    });
   return program;
 }

@@ -1,6 +1,5 @@
 import { createAccounts, parseKeyRing } from "@posthaste/accounts";
 import { createInbox, type Inbox } from "@posthaste/inbox";
-import type { WorkerEvent } from "@posthaste/outbox";
 import type { MailSettings } from "posthaste";
 import { openMigrated } from "./data-folder.ts";
 import { type Handler, listen } from "./http-server.ts";
@@ -18,22 +17,19 @@ const INBOX_PATH = "/inbox";
  */
 export async function serve(flags: ServeFlags): Promise<void> {
   const settings = serveSettings(flags);
-  // In this order: what is most likely to fail comes before anything is written.
   await using stack = new AsyncDisposableStack();
+  // What fails most easily comes before anything is written.
   let handler: Handler = () => new Response("starting\n", { status: 503, headers: { "Retry-After": "1" } });
   const http = await listen(flags.host, flags.port, (request, address) => handler(request, address));
   stack.defer(() => http.close());
   const inbox = settings.withInbox
     ? await createInbox({ smtpPort: flags.inboxSmtpPort, basePath: INBOX_PATH })
     : undefined;
-  if (inbox !== undefined) stack.use(inbox);
+  stack.use(inbox);
   const database = openMigrated(settings.databasePath);
   stack.defer(() => database.close());
   const keys = settings.keys();
   const publicUrl = settings.publicUrl ?? reachable(http.origin);
-  const mail = inbox === undefined ? settings.mail : inboxSettings(settings.mail, inbox);
-  const worker = startOutboxWorker({ databasePath: settings.databasePath, mail, keys, publicUrl }, onEvent, logFault);
-  stack.defer(() => worker.stop());
   const accounts = createAccounts({
     database,
     keys: parseKeyRing(keys),
@@ -43,14 +39,17 @@ export async function serve(flags: ServeFlags): Promise<void> {
     onError: logFault,
     links: inbox === undefined ? [] : [{ href: INBOX_PATH, label: "Inbox · 받은 편지함" }],
   });
+  const mail = inbox === undefined ? settings.mail : inboxSettings(settings.mail, inbox);
+  const worker = startOutboxWorker({ databasePath: settings.databasePath, mail, keys, publicUrl }, logEvent, logFault);
+  stack.defer(() => worker.stop());
+  // It is the first to stop too: then no request enqueues a mail behind the worker's back.
+  stack.defer(() => http.close());
   handler = (request, address) =>
-    inbox !== undefined && isUnder(INBOX_PATH, request) ? inbox.fetch(request) : accounts.fetch(request, { address });
+    inbox !== undefined && isUnder(INBOX_PATH, request)
+      ? inbox.fetch(request)
+      : accounts.fetch(request, clientOf(address));
   announce(http.origin, publicUrl, settings.databasePath, settings.mail, inbox);
   await untilStopped();
-}
-
-function onEvent(event: WorkerEvent): void {
-  logEvent(event);
 }
 
 function logFault(error: unknown): void {
@@ -60,6 +59,10 @@ function logFault(error: unknown): void {
 /** Mail to the inbox stays on this machine: no TLS, no credentials. */
 function inboxSettings(mail: MailSettings, inbox: Inbox): MailSettings {
   return { ...mail, host: "127.0.0.1", port: inbox.smtpPort, tls: "none", auth: undefined };
+}
+
+function clientOf(address: string | undefined): { address?: string } {
+  return address === undefined ? {} : { address };
 }
 
 function isUnder(path: string, request: Request): boolean {

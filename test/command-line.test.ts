@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { writeFile, stat } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import { test } from "node:test";
+import { posthaste, startService, temporaryFolder } from "./peer/posthaste.ts";
+import { startSmtpPeer } from "./peer/smtp-peer.ts";
+
+test("--help says what each command does, with examples, and exits with 0", async () => {
+  for (const command of [[], ["serve"], ["inbox"], ["sendtestemail"]]) {
+    const { code, stdout } = await posthaste([...command, "--help"], ".");
+    assert.equal(code, 0);
+    assert.match(stdout, /Usage: posthaste/);
+    if (command.length > 0) assert.match(stdout, /Examples:\n {2}\$ /);
+  }
+});
+
+const BAD: readonly [name: string, parameters: string[], environment: NodeJS.ProcessEnv, says: RegExp][] = [
+  ["an unknown command", ["send"], {}, /unknown command/],
+  ["an unknown flag", ["serve", "--prot", "1"], {}, /unknown option/],
+  ["a port that is none", ["serve", "--port", "http"], {}, /--port.*0 to 65535/],
+  ["a port in the environment that is none", ["serve"], { PORT: "99999" }, /PORT.*0 to 65535/],
+  ["a bad mail setting", ["serve"], { EMAIL_PORT: "smtp" }, /EMAIL_PORT/],
+  [
+    "two mail settings that contradict each other",
+    ["serve"],
+    { EMAIL_USE_TLS: "1", EMAIL_USE_SSL: "1" },
+    /EMAIL_USE_TLS and EMAIL_USE_SSL/,
+  ],
+  [
+    "a database that is not SQLite",
+    ["serve", "--port", "0"],
+    { DATABASE_URL: "mysql://x" },
+    /DATABASE_URL.*sqlite:PATH/,
+  ],
+  [
+    "a public URL that is none",
+    ["serve", "--port", "0", "--inbox-smtp-port", "0"],
+    { PUBLIC_URL: "example" },
+    /PUBLIC_URL/,
+  ],
+  ["a host that is not this machine's", ["serve", "--port", "0", "--host", "192.0.2.1"], {}, /HOST.*192\.0\.2\.1/],
+  [
+    "a key ring that is none",
+    ["serve", "--port", "0", "--inbox-smtp-port", "0"],
+    { POSTHASTE_KEYS: "hunter2" },
+    /POSTHASTE_KEYS/,
+  ],
+  ["no address to send to", ["sendtestemail"], {}, /missing required argument/],
+  ["a bad author", ["sendtestemail", "kim@example.com"], { DEFAULT_FROM_EMAIL: "nobody" }, /from/],
+  ["an address that is none", ["sendtestemail", "kim"], {}, /to\[0\]/],
+  // Production starts with what it needs, or not at all.
+  [
+    "production without a mail server",
+    ["serve"],
+    { NODE_ENV: "production", POSTHASTE_KEYS: `k:${"A".repeat(44)}`, PUBLIC_URL: "https://example.com" },
+    /EMAIL_HOST/,
+  ],
+  [
+    "production without keys",
+    ["serve"],
+    { NODE_ENV: "production", EMAIL_HOST: "127.0.0.1", PUBLIC_URL: "https://example.com" },
+    /POSTHASTE_KEYS/,
+  ],
+  [
+    "production without a public URL",
+    ["serve"],
+    { NODE_ENV: "production", EMAIL_HOST: "127.0.0.1", POSTHASTE_KEYS: `k:${"A".repeat(44)}` },
+    /PUBLIC_URL/,
+  ],
+  [
+    "production with a backend that sends nothing",
+    ["serve"],
+    {
+      NODE_ENV: "production",
+      EMAIL_BACKEND: "console",
+      POSTHASTE_KEYS: `k:${"A".repeat(44)}`,
+      PUBLIC_URL: "https://example.com",
+    },
+    /EMAIL_BACKEND/,
+  ],
+  ["a public URL without a mail server", ["serve", "--public-url", "https://example.com"], {}, /EMAIL_HOST/],
+  [
+    "a public URL without keys",
+    ["serve", "--public-url", "https://example.com"],
+    { EMAIL_HOST: "127.0.0.1" },
+    /POSTHASTE_KEYS/,
+  ],
+  [
+    "a public URL in clear",
+    ["serve", "--port", "0", "--public-url", "http://example.com"],
+    { EMAIL_HOST: "127.0.0.1", POSTHASTE_KEYS: `k:${"A".repeat(44)}` },
+    /PUBLIC_URL.*https/,
+  ],
+];
+
+for (const [name, parameters, environment, says] of BAD) {
+  test(`${name} is a clear error, and nothing starts`, async () => {
+    await using folder = await temporaryFolder();
+    const { code, stdout, stderr } = await posthaste(parameters, folder.path, environment);
+    assert.notEqual(code, 0);
+    assert.match(stderr, says);
+    assert.doesNotMatch(stderr, /\n {4}at |hunter2/, "no stack, no secret");
+    assert.doesNotMatch(stdout, /listens/);
+  });
+}
+
+test("a taken port is a clear error that names the flag", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const taken = String((server.address() as AddressInfo).port);
+  await using folder = await temporaryFolder();
+  const http = await posthaste(["serve", "--port", taken], folder.path);
+  assert.deepEqual([http.code, /PORT.*taken.*--port/.test(http.stderr)], [2, true], http.stderr);
+  const smtp = await posthaste(["serve", "--port", "0", "--inbox-smtp-port", taken], folder.path);
+  assert.deepEqual([smtp.code, smtp.stderr.includes('INBOX_SMTP_PORT')], [2, true], smtp.stderr);
+  server.close();
+});
+
+test("a folder that cannot be written to is a clear error that names the setting", async () => {
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, "file"), "");
+  const { code, stderr } = await posthaste(
+    ["serve", "--port", "0", "--inbox-smtp-port", "0", "--database", "sqlite:file/posthaste.db"],
+    folder.path,
+  );
+  assert.equal(code, 2);
+  assert.match(stderr, /DATABASE_URL/);
+  assert.doesNotMatch(stderr, /\n {4}at /);
+});
+
+test("serve says what it listens on and what to open; its keys are readable by the owner alone; SIGTERM ends it with 0", async () => {
+  await using folder = await temporaryFolder();
+  await using service = await startService(folder.path);
+  assert.match(service.printed.stdout, /listens on http:\/\/127\.0\.0\.1:\d+/);
+  assert.match(service.printed.stdout, /\/users\/signup\n.*\/inbox/);
+  assert.equal((await stat(join(folder.path, ".posthaste/keys"))).mode & 0o777, 0o600);
+  assert.equal((await stat(join(folder.path, ".posthaste"))).mode & 0o777, 0o700);
+  assert.equal(await service.stop("SIGTERM"), 0);
+});
+
+test("sendtestemail says each recipient's verdict, and exits with 0 only when all were accepted", async () => {
+  await using peer = await startSmtpPeer();
+  const environment = { EMAIL_HOST: "127.0.0.1", EMAIL_PORT: String(peer.port) };
+  const good = await posthaste(["sendtestemail", "kim@example.com"], ".", environment);
+  assert.deepEqual([good.code, good.stdout.trim().split(/ +/).slice(0, 2)], [0, ["accepted", "kim@example.com"]]);
+  const partial = await posthaste(
+    ["sendtestemail", "--json", "kim@example.com", "refused@example.com"],
+    ".",
+    environment,
+  );
+  assert.equal(partial.code, 1);
+  const receipt = JSON.parse(partial.stdout) as { status: string; recipients: { status: string }[] };
+  assert.deepEqual(
+    [receipt.status, receipt.recipients.map(({ status }) => status)],
+    ["partial", ["accepted", "refused"]],
+  );
+  assert.match(peer.messages[0]?.content ?? "", /If you're reading this, it was successful\./);
+});
+
+test("the inbox alone takes mail and shows it", async () => {
+  await using inbox = await startService(".", {}, "inbox");
+  const sent = await posthaste(["sendtestemail", "kim@example.com"], ".", {
+    EMAIL_HOST: "127.0.0.1",
+    EMAIL_PORT: String(inbox.smtpPort),
+  });
+  assert.equal(sent.code, 0, sent.stderr);
+  const { messages } = (await (await fetch(`${inbox.origin}/api/messages`)).json()) as {
+    messages: { subject: string }[];
+  };
+  assert.match(messages[0]?.subject ?? "", /^Test email from /);
+  assert.equal(await inbox.stop("SIGINT"), 0);
+});
