@@ -114,7 +114,7 @@ test("a taken port is a clear error that names the flag", async () => {
   const http = await posthaste(["serve", "--port", taken], folder.path);
   assert.deepEqual([http.code, /PORT.*taken.*--port/.test(http.stderr)], [2, true], http.stderr);
   const smtp = await posthaste(["serve", "--port", "0", "--inbox-smtp-port", taken], folder.path);
-  assert.deepEqual([smtp.code, smtp.stderr.includes('INBOX_SMTP_PORT')], [2, true], smtp.stderr);
+  assert.deepEqual([smtp.code, smtp.stderr.includes("INBOX_SMTP_PORT")], [2, true], smtp.stderr);
   server.close();
 });
 

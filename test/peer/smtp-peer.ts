@@ -34,6 +34,8 @@ export async function startSmtpPeer(options: SMTPServerOptions = {}, port = 0): 
   const arrival = new EventTarget();
   const server = new SMTPServer({
     authOptional: true,
+    // A client that keeps its connection must not keep the test: in milliseconds.
+    closeTimeout: 100,
     disabledCommands: options.key === undefined ? ["STARTTLS"] : [],
     onConnect(session, callback) {
       sessions.push(session.id);
