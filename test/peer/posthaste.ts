@@ -14,7 +14,7 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { readonly pa
 }
 
 /** The environment of a run: nothing of this process's mail settings. */
-function environment(extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function environment(extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const clean = Object.entries(process.env).filter(
     ([name]) =>
       !/^(EMAIL_|DEFAULT_FROM|POSTHASTE_|PORT$|HOST$|DATABASE_URL|PUBLIC_URL|INBOX_|NODE_ENV|NODE_TEST)/.test(name),
