@@ -11,6 +11,7 @@ export interface InboxFlags {
 
 /** `posthaste inbox`: the development inbox alone, for an application of any kind. */
 export async function runInbox(flags: InboxFlags): Promise<void> {
+  const stopped = untilStopped();
   await using stack = new AsyncDisposableStack();
   const inbox = stack.use(await createInbox({ smtpPort: flags.inboxSmtpPort }));
   const http = await listen(flags.host, flags.port, (request) => inbox.fetch(request));
@@ -18,5 +19,5 @@ export async function runInbox(flags: InboxFlags): Promise<void> {
   console.log(
     `The inbox shows its mail on ${http.origin}\n  send it some  EMAIL_HOST=127.0.0.1 EMAIL_PORT=${inbox.smtpPort}\nPress Ctrl-C to stop.`,
   );
-  await untilStopped();
+  await stopped;
 }

@@ -17,6 +17,7 @@ const INBOX_PATH = "/inbox";
  */
 export async function serve(flags: ServeFlags): Promise<void> {
   const settings = serveSettings(flags);
+  const stopped = untilStopped();
   await using stack = new AsyncDisposableStack();
   // What fails most easily comes before anything is written.
   let handler: Handler = () => new Response("starting\n", { status: 503, headers: { "Retry-After": "1" } });
@@ -49,7 +50,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
       ? inbox.fetch(request)
       : accounts.fetch(request, clientOf(address));
   announce(http.origin, publicUrl, settings.databasePath, settings.mail, inbox);
-  await untilStopped();
+  await stopped;
 }
 
 function logFault(error: unknown): void {

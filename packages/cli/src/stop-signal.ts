@@ -5,7 +5,7 @@ const SAME_PRESS = 500;
 
 /**
  * Resolves at the first SIGINT or SIGTERM. A second one ends the process at once, as somebody who presses Ctrl-C again
- * expects.
+ * expects. To be called before anything says that it runs: who reads that may send the signal at once.
  */
 export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
