@@ -10,6 +10,8 @@ export interface ScriptedServer extends AsyncDisposable {
   /** The lines that came, of all connections. */
   readonly lines: readonly string[];
   readonly connections: number;
+  /** Writes to every connection that is open. */
+  write(text: string): void;
 }
 
 /**
@@ -48,6 +50,9 @@ export async function startScriptedServer(
     lines,
     get connections() {
       return connections;
+    },
+    write: (text) => {
+      for (const socket of sockets) socket.write(text);
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

@@ -33,7 +33,7 @@ export function serveSettings(flags: ServeFlags, environment: Environment = proc
   const publicUrl = flags.publicUrl === undefined || flags.publicUrl === "" ? undefined : flags.publicUrl;
   const keys = environment.POSTHASTE_KEYS ?? "";
   const path = databasePath(flags.database);
-  const withInbox = mail.backend === "smtp" && !mail.hostIsSet;
+  const withInbox = mail.backend === "smtp" && mail.namedBy === undefined;
   if (isProduction(publicUrl, environment)) {
     if (withInbox) throw missingSetting("EMAIL_HOST", "not set; in production mail needs a server (or set EMAIL_URL)");
     if (mail.backend !== "smtp")

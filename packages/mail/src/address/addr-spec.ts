@@ -1,5 +1,4 @@
 import { AddressError } from "../errors.ts";
-import { isAscii } from "../text.ts";
 import { isAddressLiteral, toALabels } from "./domain.ts";
 
 /** RFC 5321 section 4.5.3.1.1. */
@@ -8,7 +7,8 @@ const LOCAL_PART_OCTETS = 64;
 const ADDR_SPEC_OCTETS = 254;
 
 /** RFC 5322 section 3.2.3 `dot-atom-text`, with RFC 6531's UTF8-non-ascii. */
-const DOT_ATOM_TEXT = /^[^\0-\x20\x7f"(),.:;<>@[\]\\]+(?:\.[^\0-\x20\x7f"(),.:;<>@[\]\\]+)*$/;
+const ATEXT = '[^\\0-\\x20\\x7f"(),.:;<>@[\\]\\\\]';
+const DOT_ATOM_TEXT = new RegExp(`^${ATEXT}+(?:\\.${ATEXT}+)*$`);
 
 const encoder = new TextEncoder();
 
@@ -19,7 +19,8 @@ export function isDotAtom(text: string): boolean {
 
 /**
  * An addr-spec in the one form in which Posthaste writes it: the local-part quoted only where it must be, the domain in
- * A-labels or an address literal. So two spellings of one address compare equal.
+ * lower-case A-labels or an address literal. So two spellings of one mailbox compare equal; only the local-part's case
+ * is its host's to judge (RFC 5321 section 2.4).
  *
  * @param localPart the local-part's meaning, without quotes.
  * @throws {AddressError} naming the field, when RFC 5321 does not allow the address.
@@ -28,25 +29,19 @@ export function addrSpec(localPart: string, domain: string, field: string): stri
   if (localPart === "") throw syntaxError(field, "nothing stands before the @");
   if (localPart.includes("\t")) throw syntaxError(field, "RFC 5321 allows no TAB before the @");
   if (domain === "") throw syntaxError(field, "nothing stands behind the @");
-  const ascii = domain.startsWith("[") ? domain : toALabels(domain);
-  if (ascii === undefined || (domain.startsWith("[") && !isAddressLiteral(domain))) {
-    throw syntaxError(field, "what stands behind the @ is no domain name");
-  }
+  const host = domain.startsWith("[") ? addressLiteral(domain) : toALabels(domain)?.toLowerCase();
+  if (host === undefined) throw syntaxError(field, "what stands behind the @ is no domain name");
   const local = isDotAtom(localPart) ? localPart : `"${localPart.replace(/["\\]/g, "\\$&")}"`;
-  const written = `${local}@${ascii}`;
+  const written = `${local}@${host}`;
   if (octets(local) > LOCAL_PART_OCTETS || octets(written) > ADDR_SPEC_OCTETS) {
-    throw new AddressError(
-      "address-length",
-      `${field}: the address is too long; 64 octets may stand before the @, 254 in all`,
-      { field },
-    );
+    const message = `${field}: the address is too long; 64 octets may stand before the @, 254 in all`;
+    throw new AddressError("address-length", message, { field });
   }
   return written;
 }
 
-/** Whether the addr-spec needs SMTPUTF8 (RFC 6531): its local-part is not ASCII. */
-export function needsSmtpUtf8(addrSpec: string): boolean {
-  return !isAscii(addrSpec);
+function addressLiteral(domain: string): string | undefined {
+  return isAddressLiteral(domain) ? domain.toLowerCase().replace("[ipv6:", "[IPv6:") : undefined;
 }
 
 /** The domain of an addr-spec in canonical form. */

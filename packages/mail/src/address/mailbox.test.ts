@@ -27,6 +27,7 @@ const MAILBOXES: readonly [text: string, displayName: string, addrSpec: string][
   ["x@한국。kr", "", "x@xn--3e0b707e.kr"],
   ["사용자@example.com", "", "사용자@example.com"],
   ["root@localhost", "", "root@localhost"],
+  ["X@Example.COM", "", "X@example.com"],
 ];
 
 test("a mailbox is read as RFC 5322 means it", () => {
@@ -73,6 +74,7 @@ const REFUSED: readonly string[] = [
   "kim@[300.1.1.1]",
   "kim@[IPv6:xyz]",
   "kim@[]",
+  "kim@[IPv6:fe80::1%eth0]",
   "kim@[192.0.2.1",
   "John [x] <a@b>",
   '"a\tb"@example.com',
@@ -117,6 +119,26 @@ test("what is no string is refused, not thrown at", () => {
     assert.throws(() => parseMailbox(value as string, "to"), AddressError);
 });
 
+test("two spellings of one mailbox compare equal", () => {
+  const spellings = [
+    ["x@EXAMPLE.com", '"x"@example.com', "x @ Example . COM", "X <x@example.com>"],
+    ["x@[IPv6:2001:DB8::1]", "x@[ipv6:2001:db8::1]"],
+    ["x@B\u00dcCHER.example", "x@xn--bcher-kva.example"],
+  ];
+  for (const [first = "", ...others] of spellings) {
+    for (const other of others)
+      assert.equal(parseMailbox(other, "to").addrSpec, parseMailbox(first, "to").addrSpec, other);
+  }
+});
+
+test("an address has at most 254 octets", () => {
+  const domain = `${"abcdefg.".repeat(24)}com`;
+  assert.equal(parseMailbox(`${"x".repeat(254 - domain.length - 1)}@${domain}`, "to").addrSpec.length, 254);
+  assert.throws(() => parseMailbox(`${"x".repeat(255 - domain.length - 1)}@${domain}`, "to"), {
+    code: "address-length",
+  });
+});
+
 test("an address list may have groups and empty elements", () => {
   assert.deepEqual(parseAddressList("a@x, , Team: b@y, Kim <c@z>;, undisclosed-recipients:;", "to"), [
     { displayName: "", addrSpec: "a@x" },
@@ -138,6 +160,8 @@ test("deep nesting and length cost linear time and no stack", () => {
   assert.equal(parseAddressList(`${"(".repeat(depth)}${")".repeat(depth)} a@x`, "to").length, 1);
   assert.throws(() => parseAddressList("(".repeat(depth), "to"), AddressError);
   assert.throws(() => parseAddressList("a:".repeat(depth), "to"), AddressError);
+  assert.throws(() => parseAddressList('"":'.repeat(depth), "to"), AddressError);
+  assert.equal(parseAddressList(`"${"a\\\\".repeat(5_000_000)}" <a@x>`, "to").length, 1);
   assert.throws(() => parseAddressList('"'.repeat(depth) + "<", "to"), AddressError);
   assert.equal(parseAddressList("a@x,".repeat(depth), "to").length, depth);
 });

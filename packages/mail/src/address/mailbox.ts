@@ -55,7 +55,7 @@ export function parseAddressList(text: string, field: string): Address[] {
   }
   const scanner = new Scanner(text);
   try {
-    return addressList(scanner, field, "");
+    return addressList(scanner, field, false);
   } catch (error) {
     if (error instanceof TokenError) throw syntaxError(field, error.message);
     throw error;
@@ -63,15 +63,15 @@ export function parseAddressList(text: string, field: string): Address[] {
 }
 
 /** Reads addresses up to the end, or, inside a group, up to its semicolon. */
-function addressList(scanner: Scanner, field: string, group: string): Address[] {
+function addressList(scanner: Scanner, field: string, inGroup: boolean): Address[] {
   const addresses: Address[] = [];
   for (;;) {
     scanner.skipCfws();
     if (scanner.take(",")) continue;
-    if (scanner.atEnd || (group !== "" && scanner.peek() === ";")) return addresses;
-    addresses.push(address(scanner, field, group));
+    if (scanner.atEnd || (inGroup && scanner.peek() === ";")) return addresses;
+    addresses.push(address(scanner, field, inGroup));
     scanner.skipCfws();
-    if (!scanner.atEnd && scanner.peek() !== "," && !(group !== "" && scanner.peek() === ";")) {
+    if (!scanner.atEnd && scanner.peek() !== "," && !(inGroup && scanner.peek() === ";")) {
       throw new TokenError(
         `"${scanner.peek()}" stands where a comma or the end is expected; a name with special characters wants quotes`,
       );
@@ -79,20 +79,20 @@ function addressList(scanner: Scanner, field: string, group: string): Address[] 
   }
 }
 
-function address(scanner: Scanner, field: string, group: string): Address {
+function address(scanner: Scanner, field: string, inGroup: boolean): Address {
   const words: Word[] = [];
   for (let word = scanner.word(); word !== undefined; word = scanner.word()) words.push(word);
   if (scanner.take("<")) return { displayName: phrase(words), addrSpec: angleAddr(scanner, field) };
   if (scanner.take("@")) return { displayName: "", addrSpec: addrSpec(localPart(words), domain(scanner), field) };
   if (scanner.peek() !== ":") throw new TokenError("there is no @ in it");
-  if (group !== "") throw new TokenError("a group stands inside another");
+  if (inGroup) throw new TokenError("a group stands inside another");
   if (words.length === 0) throw new TokenError("a group has no name");
   return groupOf(scanner, phrase(words), field);
 }
 
 function groupOf(scanner: Scanner, displayName: string, field: string): Group {
   scanner.take(":");
-  const mailboxes = addressList(scanner, field, displayName) as Mailbox[];
+  const mailboxes = addressList(scanner, field, true) as Mailbox[];
   if (!scanner.take(";")) throw new TokenError("a group does not end with a semicolon");
   return { displayName, mailboxes };
 }

@@ -1,6 +1,6 @@
 import { type Receipt, replyText, type Transport } from "../delivery.ts";
 import { DeliveryError, MessageError } from "../errors.ts";
-import { Message } from "../message/message.ts";
+import type { Message } from "../message/message.ts";
 
 /** Options of {@link createMailer}. */
 export interface MailerOptions {
@@ -67,9 +67,10 @@ async function* resolved(
   for await (const message of messages) yield withFrom(message, from);
 }
 
-/** The message itself, or a copy that has the default author. */
+/** The message itself, or a copy that has the default author; without one, rendering says what is missing. */
 function withFrom(message: Message, from: string | undefined): Message {
-  return message.from !== undefined && message.from !== "" ? message : new Message({ ...message.fields(), from });
+  const needsFrom = message.from === undefined || message.from === "";
+  return needsFrom && from !== undefined ? message.withFrom(from) : message;
 }
 
 /** The error for a message that no recipient's server accepted. */

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import { plainServer } from "../../../../test/peer/scripted-server.ts";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
-import { AddressError, AuthError, DeliveryError, HeaderError, MessageError, SettingsError } from "../errors.ts";
+import {
+  AddressError,
+  AuthError,
+  DeliveryError,
+  HeaderError,
+  MessageError,
+  SettingsError,
+  SmtpError,
+} from "../errors.ts";
 import { consoleTransport } from "../transport/console.ts";
 import { memoryTransport } from "../transport/memory.ts";
 import { EmailMessage } from "./email-message.ts";
@@ -64,6 +73,50 @@ test("sendMassMail takes fields and async sources, and tries every message befor
   });
   assert.equal(peer.messages[0]?.reversePath, "webmaster@localhost");
   assert.equal(await sendMassMail(source(), { failSilently: true }), 1);
+});
+
+test("when the sending is cut short, no verdict is lost", async () => {
+  await using server = await plainServer((line, connection) => {
+    if (connection === 1) return line === "." ? null : undefined;
+    return "421 not today\r\n";
+  });
+  pointAt(server.port);
+  const messages = Array.from({ length: 9 }, () => TWO[1]!);
+  await assert.rejects(sendMassMail(messages), (error) => {
+    assert.ok(error instanceof DeliveryError);
+    assert.deepEqual([error.count, error.nextIndex, error.cause instanceof SmtpError], [0, 2, true]);
+    assert.deepEqual(
+      error.receipts?.map(({ index, status }) => [index, status]),
+      [
+        [0, "unknown"],
+        [1, "deferred"],
+      ],
+    );
+    return true;
+  });
+  assert.equal(await sendMassMail(messages, { failSilently: true }), 0);
+  async function* breaking(): AsyncGenerator<MailTuple> {
+    yield TWO[0]!;
+    throw new RangeError("the source broke");
+  }
+  await using peer = await startSmtpPeer();
+  pointAt(peer.port);
+  await assert.rejects(
+    sendMassMail(breaking()),
+    (error) => error instanceof DeliveryError && error.count === 1 && error.cause instanceof RangeError,
+  );
+});
+
+test("a bad setting is an error in silence too", async () => {
+  process.env.EMAIL_HOST = "a b";
+  await assert.rejects(sendMail("a", "b", null, ["x@example.com"], { failSilently: true }), { setting: "EMAIL_HOST" });
+});
+
+test("sendMail ends its session with QUIT before it resolves", async () => {
+  await using server = await plainServer();
+  pointAt(server.port);
+  await sendMail(...TWO[1]!);
+  assert.equal(server.lines.at(-1), "QUIT");
 });
 
 test("an error in a field comes as itself, and opens no connection", async () => {
@@ -135,12 +188,16 @@ test("EmailMessage sends itself; a mailer gives a message without author its own
   const transport = memoryTransport();
   await using mailer = createMailer({ transport, from: "mailer@example.com" });
   await assert.rejects(mailer.send(new EmailMessage({ subject: "a" })), { code: "no-recipients" });
+  const twice = new EmailMessage({ to: ["x@example.com"] });
+  const [one, two] = [await mailer.send(twice), await mailer.send(twice)];
+  assert.deepEqual([two.messageId, twice.messageId], [one.messageId, one.messageId]);
+  assert.deepEqual(transport.box[1]?.content, transport.box[0]?.content);
   const receipts = await Array.fromAsync(mailer.sendAll([new EmailMessage({ to: ["x@example.com"] })]));
   assert.deepEqual(
     receipts.map(({ status }) => status),
     ["accepted"],
   );
-  assert.equal(transport.box[0]?.envelope.reversePath, "mailer@example.com");
+  assert.equal(transport.box[2]?.envelope.reversePath, "mailer@example.com");
 });
 
 test("the console shows what a person can read, and nothing that moves the cursor", async () => {

@@ -1,7 +1,7 @@
 import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
 import { DeliveryError, MessageError, PosthasteError } from "../errors.ts";
 import { Message, type MessageFields } from "../message/message.ts";
-import { mailSettings } from "../settings/environment.ts";
+import { type MailSettings, mailSettings } from "../settings/environment.ts";
 import { getConnection } from "./connection.ts";
 import { createMailer, notAccepted } from "./mailer.ts";
 
@@ -67,37 +67,50 @@ async function sendStrictly(fields: MessageFields, options: SendMassMailOptions)
  *
  * @param messages tuples as in Django, or the fields of messages; the source is read no faster than messages go out.
  * @returns of how many at least one recipient's server accepted.
- * @throws {DeliveryError} with the `count` and the `receipts` of those that failed; {AuthError} and {SmtpError} with
- * `nextIndex`, when there is no connection to be had.
+ * @throws {DeliveryError} with the `count` and the `receipts` of those that failed; where the sending was cut short, also
+ * with its `cause` and the `nextIndex` of the first message without a verdict.
+ * @throws {AuthError | SmtpError} with `nextIndex` 0, when there is no connection to be had.
  */
 export async function sendMassMail(
   messages: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
   options: SendMassMailOptions = {},
 ): Promise<number> {
-  const tally = { count: 0, failed: [] as Receipt[] };
   const { from } = mailSettings();
-  try {
-    await withConnection(options, async (transport) => {
+  const tally: Tally = { count: 0, failed: [] };
+  await withConnection(options, async (transport) => {
+    try {
       for await (const receipt of transport.deliver(toMessages(messages, from))) {
         if (receipt.status === "accepted" || receipt.status === "partial") tally.count++;
         else tally.failed.push(receipt);
       }
-    });
-  } catch (error) {
-    if (options.failSilently !== true || !(error instanceof PosthasteError)) throw error;
-  }
-  if (tally.failed.length > 0 && options.failSilently !== true) throw incomplete(tally.count, tally.failed);
+    } catch (error) {
+      if (options.failSilently !== true || !(error instanceof PosthasteError)) throw interrupted(tally, error);
+    }
+  });
+  if (tally.failed.length > 0 && options.failSilently !== true) throw incomplete(tally);
   return tally.count;
 }
 
-function incomplete(count: number, failed: readonly Receipt[]): DeliveryError {
+interface Tally {
+  count: number;
+  readonly failed: Receipt[];
+}
+
+function incomplete({ count, failed }: Tally): DeliveryError {
   const [first] = failed;
   const reason = first === undefined ? "" : `; the first, at index ${first.index}: ${notAccepted(first).message}`;
-  return new DeliveryError("incomplete", `${count} accepted, ${failed.length} not${reason}`, {
-    count,
-    receipts: failed,
-    cause: first?.error,
-  });
+  const message = `${count} accepted, ${failed.length} not${reason}`;
+  return new DeliveryError("incomplete", message, { count, receipts: failed, cause: first?.error });
+}
+
+/** What ended the sending, with the verdicts that there are: none of them may be lost with it. */
+function interrupted({ count, failed }: Tally, cause: unknown): unknown {
+  if (count === 0 && failed.length === 0) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message = `${count} accepted, ${failed.length} not, and the rest was not tried: ${reason}`;
+  const error = new DeliveryError("incomplete", message, { count, receipts: failed, cause });
+  if (cause instanceof PosthasteError && cause.nextIndex !== undefined) error.nextIndex = cause.nextIndex;
+  return error;
 }
 
 async function* toMessages(
@@ -140,16 +153,21 @@ async function withConnection<T>(options: SendMassMailOptions, work: (transport:
     if (authUser !== undefined || authPassword !== undefined) throw conflict();
     return await work(connection);
   }
-  const settings = mailSettings();
-  const user = authUser ?? settings.auth?.user;
-  const password = authPassword ?? settings.auth?.password;
-  const auth = user === undefined || password === undefined ? undefined : { user, password };
-  const transport = getConnection({ ...settings, auth });
+  const transport = getConnection(withCredentials(mailSettings(), authUser, authPassword));
   try {
     return await work(transport);
   } finally {
     await transport.close();
   }
+}
+
+function withCredentials(settings: MailSettings, authUser?: string, authPassword?: string): MailSettings {
+  if (authUser === undefined && authPassword === undefined) return settings;
+  const user = authUser ?? settings.auth?.user;
+  const password = authPassword ?? settings.auth?.password;
+  if (user !== undefined && password !== undefined) return { ...settings, auth: { user, password } };
+  const field = user === undefined ? "authUser" : "authPassword";
+  throw new MessageError("bad-value", `${field}: needed beside the other, here or in the settings`, { field });
 }
 
 function conflict(): MessageError {

@@ -53,7 +53,7 @@ export function alternativePart(parts: readonly BodyPart[], messageId: string): 
   const boundary = freeBoundary(parts, messageId);
   const content = parts.map((part) => `--${boundary}\r\n${part.header}\r\n${part.content}`).join("\r\n");
   return {
-    header: `Content-Type: multipart/alternative; boundary="${boundary}"\r\n`,
+    header: `Content-Type: multipart/alternative;\r\n boundary="${boundary}"\r\n`,
     content: `${content}\r\n--${boundary}--\r\n`,
   };
 }

@@ -10,8 +10,8 @@ const FIELD_NAME = /^[\x21-\x39\x3b-\x7e]{1,76}$/;
 /** A display name that needs neither quotes nor encoding: atoms with a space between (RFC 5322 section 3.2.5). */
 const ATOMS = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*$/;
 
-/** So long a display name is refused: quoted, it must fit on one line (RFC 5322 section 2.1.1). */
-const QUOTED_LENGTH = 900;
+/** What is never broken has so many characters at most: with a field name of 76, a line has 998. */
+const TOKEN_LENGTH = 900;
 
 /** What the message writes itself; given in `headers`, one of two would be wrong. */
 const WRITTEN_BY_MESSAGE: Readonly<Record<string, string>> = {
@@ -68,8 +68,8 @@ function structuredField(name: string, value: string, field: string): string {
   if (!isAscii(value))
     throw new HeaderError("bad-value", `${field}: the grammar of this field allows ASCII only`, { field });
   const tokens = value.split(/[ \t]+/).filter((token) => token !== "");
-  if (tokens.some((token) => token.length > QUOTED_LENGTH))
-    throw new HeaderError("bad-value", `${field}: a word of it has more than ${QUOTED_LENGTH} characters`, { field });
+  if (tokens.some((token) => token.length > TOKEN_LENGTH))
+    throw new HeaderError("bad-value", `${field}: a word of it has more than ${TOKEN_LENGTH} characters`, { field });
   return foldTokens(name, tokens);
 }
 
@@ -90,14 +90,10 @@ function mailboxTokens({ displayName, addrSpec }: Mailbox): string[] {
 }
 
 function phraseTokens(displayName: string): string[] {
-  if (
-    !isAscii(displayName) ||
-    looksEncoded(displayName) ||
-    displayName.includes("\t") ||
-    displayName.length > QUOTED_LENGTH
-  ) {
+  if (!isAscii(displayName) || looksEncoded(displayName) || displayName.includes("\t")) {
     return encodedWords(displayName, 60);
   }
   if (ATOMS.test(displayName)) return displayName.split(" ");
-  return [`"${displayName.replace(/["\\]/g, "\\$&")}"`];
+  const quoted = `"${displayName.replace(/["\\]/g, "\\$&")}"`;
+  return quoted.length > TOKEN_LENGTH ? encodedWords(displayName, 60) : [quoted];
 }

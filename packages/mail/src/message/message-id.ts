@@ -5,12 +5,18 @@ import { HeaderError } from "../errors.ts";
  * RFC 5322 section 3.6.4: `msg-id = "<" id-left "@" id-right ">"`, each a dot-atom-text, the right side also a domain
  * literal. Its length is bounded by that of a line.
  */
-const MSG_ID = /^<[a-z0-9!#$%&'*+\-/=?^_`{|}~.]+@(?:[a-z0-9!#$%&'*+\-/=?^_`{|}~.]+|\[[\x21-\x5a\x5e-\x7e]*\])>$/i;
+const ATEXT = "[a-z0-9!#$%&'*+\\-/=?^_`{|}~]";
+const DOT_ATOM_TEXT = `${ATEXT}+(?:\\.${ATEXT}+)*`;
+const MSG_ID = new RegExp(`^<${DOT_ATOM_TEXT}@(?:${DOT_ATOM_TEXT}|\\[[\\x21-\\x5a\\x5e-\\x7e]*\\])>$`, "i");
 const MSG_ID_LENGTH = 900;
 
-/** A Message-ID that no other message has (122 random bits), with its angle brackets. */
+/**
+ * A Message-ID that no other message has (122 random bits), with its angle brackets.
+ *
+ * @throws {HeaderError} when the domain cannot stand in one.
+ */
 export function makeMessageId(domain: string): string {
-  return `<${randomUUID()}@${domain}>`;
+  return checkMessageId(`<${randomUUID()}@${domain}>`);
 }
 
 /** @throws {HeaderError} when the text is not one msg-id with its angle brackets. */

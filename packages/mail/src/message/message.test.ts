@@ -143,8 +143,46 @@ test("what has the wrong type is refused when the message is made", () => {
   ]) {
     assert.throws(() => new Message(fields as unknown as MessageFields), MessageError, JSON.stringify(fields));
   }
-  for (const messageId of ["x@y", "<x>", "<x@y>\r\nBcc: z", "<a b@c>", "<@y>", `<${"x".repeat(2000)}@y>`])
+  for (const messageId of [
+    "x@y",
+    "<x>",
+    "<x@y>\r\nBcc: z",
+    "<a b@c>",
+    "<@y>",
+    "<.@y>",
+    "<a..b@y>",
+    "<x@..>",
+    `<${"x".repeat(2000)}@y>`,
+  ])
     assert.throws(() => new Message({ ...BASE, messageId }), HeaderError, messageId);
+});
+
+test("no line has more than 998 octets, whatever is given", () => {
+  const name = "X-" + "n".repeat(74);
+  const quotes = '\\"'.repeat(495);
+  const message = new Message({
+    ...BASE,
+    to: [`"${quotes}"<a@bc>`],
+    subject: "x".repeat(2000),
+    headers: { [name]: `${"w".repeat(922)} ${"v".repeat(899)}`, "List-Id": `<${"i".repeat(890)}>` },
+    text: `${"t".repeat(999)}\n${"u".repeat(998)}`,
+    html: "<p>x</p>",
+  });
+  assert.ok(
+    text(message)
+      .split("\r\n")
+      .every((line) => line.length <= 998),
+  );
+  assert.match(text(new Message({ ...BASE, text: "u".repeat(998) })), /7bit/);
+  assert.match(text(new Message({ ...BASE, text: "u".repeat(999) })), /quoted-printable|base64/);
+});
+
+test("a date that was given is the message's own", () => {
+  const date = new Date(0);
+  const message = new Message({ ...BASE, date });
+  date.setTime(Number.NaN);
+  message.date.setTime(Number.NaN);
+  assert.match(text(message), /^Date: Thu, 01 Jan 1970 00:00:00 \+0000\r$/m);
 });
 
 test("prototypes in fields objects do nothing", () => {

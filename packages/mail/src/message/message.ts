@@ -65,7 +65,7 @@ export class Message implements DeliverableMessage {
   bcc: string[];
   replyTo: string[];
   headers: Record<string, string | number | null | undefined>;
-  readonly date: Date;
+  readonly #date: Date;
   #messageId: string | undefined;
   #envelope: Envelope | undefined;
   #bytes: Uint8Array | undefined;
@@ -87,7 +87,7 @@ export class Message implements DeliverableMessage {
     this.bcc = listOf(fields.bcc, "bcc");
     this.replyTo = listOf(fields.replyTo, "replyTo");
     this.headers = { ...fields.headers };
-    this.date = new Date(checkDate(fields.date ?? new Date()));
+    this.#date = new Date(checkDate(fields.date ?? new Date()));
     if (fields.messageId !== undefined) this.#messageId = checkMessageId(fields.messageId);
   }
 
@@ -99,6 +99,11 @@ export class Message implements DeliverableMessage {
   get messageId(): string {
     this.#messageId ??= makeMessageId(domainOf(this.#author().addrSpec));
     return this.#messageId;
+  }
+
+  /** The Date field: that which was given, or when the message was made. */
+  get date(): Date {
+    return new Date(this.#date);
   }
 
   /** to, cc, bcc in this order, as they were given. */
@@ -135,10 +140,24 @@ export class Message implements DeliverableMessage {
     return this.#bytes;
   }
 
-  /** The fields as they are now, for a copy; the copy has the same Message-ID if one was given or made. */
-  fields(): MessageFields {
-    const { subject, text, html, from, to, cc, bcc, replyTo, headers, date } = this;
-    return { subject, text, html, from, to, cc, bcc, replyTo, headers, date, messageId: this.#messageId };
+  /** A copy that has the author. Both have the same Message-ID and Date, whichever is asked for them first. */
+  withFrom(from: string): Message {
+    const { subject, text, html, to, cc, bcc, replyTo, headers, date } = this;
+    const copy = new Message({
+      subject,
+      text,
+      html,
+      from,
+      to,
+      cc,
+      bcc,
+      replyTo,
+      headers,
+      date,
+      messageId: this.#messageId,
+    });
+    this.#messageId = copy.messageId;
+    return copy;
   }
 
   #author(): Mailbox {
@@ -159,7 +178,7 @@ export class Message implements DeliverableMessage {
       field("Cc", this.cc, "cc") +
       field("Reply-To", this.replyTo, "replyTo") +
       foldUnstructured("Subject", checkHeaderText(this.subject, "subject")) +
-      `Date: ${dateTime(this.date)}\r\n` +
+      `Date: ${dateTime(this.#date)}\r\n` +
       foldTokens("Message-ID", [this.messageId]) +
       extraFields(this.headers) +
       "MIME-Version: 1.0\r\n"

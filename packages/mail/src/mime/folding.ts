@@ -6,8 +6,8 @@ import { encodedWords, looksEncoded } from "./encoded-word.ts";
  * RFC 2047 section 2 wants 76 of a line with an encoded-word, RFC 5322 section 2.1.1 wants 78 of any and at most 998.
  */
 const LINE_LENGTH = 76;
-/** RFC 5322 section 2.1.1. */
-const LINE_LIMIT = 998;
+/** A longer word is encoded: with a field name of 76, a line has 998 (RFC 5322 section 2.1.1). */
+const WORD_LENGTH = 900;
 /** An encoded-word needs its overhead and at least one character of four octets in base64. */
 const LEAST_ENCODED_WORD = 24;
 
@@ -34,7 +34,7 @@ export function foldUnstructured(name: string, text: string): string {
 }
 
 interface Folded {
-  /** The name and colon, after which there is no fold. */
+  /** The name and colon, after which a token is not folded. */
   readonly head: string;
   lines: string;
   current: string;
@@ -79,7 +79,5 @@ function runs(text: string): Run[] {
 }
 
 function needsEncoding(word: string): boolean {
-  return (
-    word === "" || !isAscii(word) || looksEncoded(word) || word.includes("\t") || word.length > LINE_LIMIT - LINE_LENGTH
-  );
+  return word === "" || !isAscii(word) || looksEncoded(word) || word.includes("\t") || word.length > WORD_LENGTH;
 }

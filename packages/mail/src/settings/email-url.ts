@@ -12,13 +12,15 @@ export interface EmailUrl {
 
 /** @throws {SettingsError} naming EMAIL_URL, never its value: the password is in it. */
 export function parseEmailUrl(text: string): EmailUrl {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^smtps?:$/.test(url.protocol) || url.hostname === "") throw malformed(FORM);
+  // The URL parser would remove line breaks in silence.
+  const url = !/[\0-\x20\x7f]/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^smtps?:$/.test(url.protocol) || url.hostname === "" || url.port === "0")
+    throw malformed(FORM);
   if (!/^\/?$/.test(url.pathname) || url.search !== "" || url.hash !== "")
     throw malformed(`${FORM}; nothing may follow the port`);
   const implicit = url.protocol === "smtps:" || url.port === "465";
   return {
-    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    host: decoded(url.hostname).replace(/^\[(.*)\]$/, "$1"),
     port: url.port === "" ? (implicit ? 465 : 587) : Number(url.port),
     auth: authOf(url),
     tls: implicit ? "implicit" : undefined,
@@ -28,8 +30,12 @@ export function parseEmailUrl(text: string): EmailUrl {
 function authOf({ username, password }: URL): EmailUrl["auth"] {
   if (username === "" && password === "") return undefined;
   if (username === "" || password === "") throw malformed("both a user and a password, or neither");
+  return { user: decoded(username), password: decoded(password) };
+}
+
+function decoded(text: string): string {
   try {
-    return { user: decodeURIComponent(username), password: decodeURIComponent(password) };
+    return decodeURIComponent(text);
   } catch {
     throw malformed(FORM);
   }

@@ -11,7 +11,7 @@ test("without settings they are Django's defaults", () => {
       port: 25,
       tls: undefined,
       auth: undefined,
-      hostIsSet: false,
+      namedBy: undefined,
       backend: "smtp",
       timeout: undefined,
       from: "webmaster@localhost",
@@ -28,6 +28,8 @@ const TLS: readonly [environment: Environment, tls: string | undefined, port: nu
   [{ EMAIL_USE_TLS: "false" }, "none", 25],
   [{ EMAIL_USE_TLS: "0", EMAIL_PORT: "465" }, "implicit", 465],
   [{ EMAIL_URL: "smtp://mail.example" }, undefined, 587],
+  [{ EMAIL_URL: "smtp://mailpit:1025", EMAIL_USE_TLS: "false" }, "none", 1025],
+  [{ EMAIL_URL: "smtp://mail.example", EMAIL_USE_TLS: "true" }, "starttls", 587],
   [{ EMAIL_URL: "smtps://mail.example" }, "implicit", 465],
   [{ EMAIL_URL: "smtp://mail.example:465" }, "implicit", 465],
   [{ EMAIL_URL: "smtp://mail.example:2525" }, undefined, 2525],
@@ -43,8 +45,8 @@ test("the TLS mode and port follow from the settings", () => {
 test("EMAIL_URL holds host and credentials, with %XX for what is special", () => {
   const settings = mailSettings({ EMAIL_URL: "smtp://me%40example.com:p%3Aw@[::1]:25/" });
   assert.deepEqual(
-    [settings.host, settings.auth, settings.hostIsSet],
-    ["::1", { user: "me@example.com", password: "p:w" }, true],
+    [settings.host, settings.auth, settings.namedBy],
+    ["::1", { user: "me@example.com", password: "p:w" }, "EMAIL_URL"],
   );
 });
 
@@ -62,6 +64,9 @@ const WRONG: readonly [setting: string, environment: Environment][] = [
   ["EMAIL_TIMEOUT", { EMAIL_TIMEOUT: "hunter2" }],
   ["EMAIL_BACKEND", { EMAIL_BACKEND: "hunter2" }],
   ["EMAIL_URL", { EMAIL_URL: "hunter2" }],
+  ["EMAIL_URL", { EMAIL_URL: "smtp://user:hunt\ner2@mail.example" }],
+  ["EMAIL_URL", { EMAIL_URL: "smtp://user:hunter2@mail.example:0" }],
+  ["EMAIL_URL", { EMAIL_URL: "smtps://user:hunter2@mail.example", EMAIL_USE_TLS: "false" }],
   ["EMAIL_URL", { EMAIL_URL: "http://user:hunter2@mail.example" }],
   ["EMAIL_URL", { EMAIL_URL: "smtp://user:hunter2@mail.example/path" }],
   ["EMAIL_URL", { EMAIL_URL: "smtp://hunter2@mail.example" }],

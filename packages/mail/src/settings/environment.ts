@@ -23,21 +23,14 @@ export interface MailSettings {
   readonly timeout: number | undefined;
   /** `DEFAULT_FROM_EMAIL`. Default: `webmaster@localhost`. */
   readonly from: string;
-  /** Whether a server was named: `EMAIL_HOST` or `EMAIL_URL` is set. */
-  readonly hostIsSet: boolean;
+  /** The setting that names the server; undefined where none does, and the host is its default. */
+  readonly namedBy: "EMAIL_HOST" | "EMAIL_URL" | undefined;
 }
 
 export type Backend = "smtp" | "console" | "memory";
 
 const BACKENDS: readonly Backend[] = ["smtp", "console", "memory"];
-const SERVER_SETTINGS = [
-  "EMAIL_HOST",
-  "EMAIL_PORT",
-  "EMAIL_HOST_USER",
-  "EMAIL_HOST_PASSWORD",
-  "EMAIL_USE_TLS",
-  "EMAIL_USE_SSL",
-];
+const SERVER_SETTINGS = ["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_SSL"];
 /** A day: more is a mistake in the unit. */
 const TIMEOUT_LIMIT = 86_400;
 
@@ -58,7 +51,7 @@ export function mailSettings(environment: Environment = process.env): MailSettin
   });
 }
 
-type Server = Pick<MailSettings, "host" | "port" | "auth" | "tls" | "hostIsSet">;
+type Server = Pick<MailSettings, "host" | "port" | "auth" | "tls" | "namedBy">;
 type Get = (name: string) => string | undefined;
 
 function serverSettings(get: Get): Server {
@@ -74,14 +67,19 @@ function serverSettings(get: Get): Server {
     port,
     tls,
     auth: user === undefined || password === undefined ? undefined : { user, password },
-    hostIsSet: get("EMAIL_HOST") !== undefined,
+    namedBy: get("EMAIL_HOST") === undefined ? undefined : "EMAIL_HOST",
   };
 }
 
+/** `EMAIL_USE_TLS` beside the URL says what its `smtp:` leaves open: `false` is the word for plain to another host. */
 function urlSettings(get: Get): Server {
   const beside = SERVER_SETTINGS.find((name) => get(name) !== undefined);
   if (beside !== undefined) throw conflict("EMAIL_URL", beside);
-  return { ...parseEmailUrl(get("EMAIL_URL") ?? ""), hostIsSet: true };
+  const url = parseEmailUrl(get("EMAIL_URL") ?? "");
+  const useTls = booleanOf("EMAIL_USE_TLS", get("EMAIL_USE_TLS"));
+  if (url.tls === "implicit" && useTls !== undefined) throw conflict("EMAIL_URL", "EMAIL_USE_TLS");
+  const tls = useTls === undefined ? url.tls : useTls ? "starttls" : "none";
+  return { ...url, tls, namedBy: "EMAIL_URL" };
 }
 
 function booleanOf(setting: string, value: string | undefined): boolean | undefined {

@@ -31,7 +31,7 @@ function readable(rendered: Rendered, message: DeliverableMessage): string {
 }
 
 function decoded({ envelope, messageId }: Rendered, message: Message): string {
-  const { subject, text, html, from, to, cc, replyTo, date } = message;
+  const { subject, text, html, from, to, cc, replyTo, date, headers } = message;
   const fields = {
     From: from ?? "",
     To: to.join(", "),
@@ -41,8 +41,9 @@ function decoded({ envelope, messageId }: Rendered, message: Message): string {
     Date: date.toUTCString(),
     "Message-ID": messageId,
     "Envelope to": envelope.forwardPaths.join(", "),
+    ...headers,
   };
-  const header = Object.entries(fields).filter(([, body]) => body !== "");
+  const header = Object.entries(fields).filter(([, body]) => body !== "" && body !== undefined && body !== null);
   const bodies = [text, html === "" ? "" : `(HTML)\n${html}`].filter((body) => body !== "");
   return [header.map(([name, body]) => `${name}: ${body}`).join("\n"), ...bodies].join("\n\n");
 }

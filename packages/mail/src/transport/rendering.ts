@@ -1,5 +1,8 @@
 import type { DeliverableMessage, DeliverOptions, Envelope, Receipt } from "../delivery.ts";
-import { MessageError } from "../errors.ts";
+import { parseMailbox } from "../address/mailbox.ts";
+import { AddressError, MessageError } from "../errors.ts";
+import { Message } from "../message/message.ts";
+import { isAscii } from "../text.ts";
 
 /** A message as its transport takes it. */
 export interface Rendered {
@@ -9,6 +12,8 @@ export interface Rendered {
   readonly content: Uint8Array;
   /** Whether the content has octets above 127. */
   readonly eightBit: boolean;
+  /** Whether an address or a header field is not ASCII (RFC 6531). */
+  readonly smtpUtf8: boolean;
 }
 
 /**
@@ -19,16 +24,46 @@ export function render(message: DeliverableMessage, index: number): Rendered | R
   let messageId = "";
   try {
     messageId = message.messageId;
-    const envelope = message.envelope();
     const content = message.toBytes();
+    const envelope = message.envelope();
     if (envelope.forwardPaths.length === 0)
       throw new MessageError("no-recipients", "to: the message has no recipient", { field: "to" });
-    return { index, messageId, envelope, content, eightBit: content.some((octet) => octet > 127) };
+    if (!(message instanceof Message)) checkEnvelope(envelope);
+    const eightBit = content.some((octet) => octet > 127);
+    return {
+      index,
+      messageId,
+      envelope,
+      content,
+      eightBit,
+      smtpUtf8: !isAsciiEnvelope(envelope) || (eightBit && !isAsciiHeader(content)),
+    };
   } catch (cause) {
     const error =
       cause instanceof Error ? cause : new MessageError("bad-value", "the message cannot be rendered", { cause });
     return { index, messageId, status: "refused", recipients: [], error };
   }
+}
+
+/** A foreign message's paths, before they become commands. */
+function checkEnvelope({ reversePath, forwardPaths }: Envelope): void {
+  if (reversePath !== "") checkPath(reversePath, "reversePath");
+  forwardPaths.forEach((path, index) => checkPath(path, `forwardPaths[${index}]`));
+}
+
+function checkPath(path: string, field: string): void {
+  if (parseMailbox(path, field).displayName === "" && !path.startsWith("<")) return;
+  throw new AddressError("address-syntax", `${field}: not a bare address`, { field });
+}
+
+function isAsciiEnvelope({ reversePath, forwardPaths }: Envelope): boolean {
+  return isAscii(reversePath) && forwardPaths.every(isAscii);
+}
+
+function isAsciiHeader(content: Uint8Array): boolean {
+  const buffer = Buffer.from(content.buffer, content.byteOffset, content.length);
+  const end = buffer.indexOf("\r\n\r\n");
+  return !buffer.subarray(0, end === -1 ? buffer.length : end).some((octet) => octet > 127);
 }
 
 /** The verdict on a message that surely was not sent. */
@@ -48,7 +83,7 @@ export async function* deliverEach(
   take: (rendered: Rendered, message: DeliverableMessage) => void | Promise<void>,
 ): AsyncGenerator<Receipt> {
   let index = 0;
-  for await (const message of messages) {
+  for await (const message of untilAborted(messages, options.signal)) {
     const rendered = render(message, index++);
     yield "status" in rendered ? rendered : await taken(rendered, options, () => take(rendered, message));
   }
@@ -66,4 +101,31 @@ async function taken(rendered: Rendered, options: DeliverOptions, take: () => vo
   }
   const recipients = envelope.forwardPaths.map((address) => ({ address, status: "accepted" as const }));
   return { index, messageId, status: "accepted", recipients };
+}
+
+/** The source, up to the abort, however long it takes to give the next message. */
+export async function* untilAborted<T>(
+  source: Iterable<T> | AsyncIterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  const iterator: AsyncIterator<T> | Iterator<T> =
+    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const aborted = Promise.withResolvers<undefined>();
+  const onAbort = (): void => aborted.resolve(undefined);
+  signal.addEventListener("abort", onAbort);
+  try {
+    while (!signal.aborted) {
+      const next: IteratorResult<T> | undefined = await Promise.race([iterator.next(), aborted.promise]);
+      if (next === undefined || next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Not awaited: a source that is waiting for something would keep the caller that aborted.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  }
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { inspect } from "node:util";
 import { localhostCertificate } from "../../../../test/peer/certificate.ts";
 import { plainServer, startScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
 import type { Receipt } from "../delivery.ts";
 import { AuthError, SettingsError, SmtpError, TimeoutError, TlsError } from "../errors.ts";
 import { Message } from "../message/message.ts";
+import { resolveOptions } from "../smtp/client/options.ts";
 import { smtpTransport } from "./smtp.ts";
 
 const message = (to: string[] = ["to@example.com"]): Message =>
@@ -227,22 +229,172 @@ test("the end of data does not leave when beforeEndOfData rejects", async () => 
   assert.equal(receipt?.status, "accepted");
 });
 
-test("an abort before the end of data defers the message", async () => {
-  await using server = await plainServer((line) => (line.startsWith("MAIL") ? abort() : undefined));
+test("an abort before the end of data defers the message, and takes no other", async () => {
   const controller = new AbortController();
-  function abort(): undefined {
-    controller.abort();
-  }
+  await using server = await plainServer((line) => {
+    if (line.startsWith("MAIL")) controller.abort();
+    return undefined;
+  });
   const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
-  const receipts = await Array.fromAsync(transport.deliver([message(), message()], { signal: controller.signal }));
+  const { signal } = controller;
+  const receipts = await Array.fromAsync(transport.deliver([message(), message()], { signal }));
   assert.deepEqual(
     receipts.map(({ status, error }) => [status, (error as SmtpError).code]),
-    [
-      ["deferred", "aborted"],
-      ["deferred", "aborted"],
-    ],
+    [["deferred", "aborted"]],
   );
   await transport.close();
+});
+
+test("an abort ends the wait for a source, for a connection and for another's turn", async () => {
+  await using silent = await startScriptedServer(() => undefined);
+  const transport = smtpTransport({ host: "127.0.0.1", port: silent.port });
+  async function* never(): AsyncGenerator<Message> {
+    yield await new Promise<Message>(() => undefined);
+  }
+  const other = new AbortController();
+  const waiting = Array.fromAsync(transport.deliver([message()], { signal: other.signal }));
+  for (const source of [never(), [message()]]) {
+    const controller = new AbortController();
+    const delivery = Array.fromAsync(transport.deliver(source, { signal: controller.signal }));
+    setImmediate(() => controller.abort());
+    assert.ok((await delivery).every(({ status }) => status === "deferred"));
+  }
+  other.abort();
+  assert.equal((await waiting)[0]?.status, "deferred");
+  await transport.close();
+});
+
+test("an abort behind the end of data waits for the verdict", async () => {
+  const controller = new AbortController();
+  await using server = await plainServer((line) => {
+    if (line === ".") controller.abort();
+    return undefined;
+  });
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const [receipt] = await Array.fromAsync(transport.deliver([message()], { signal: controller.signal }));
+  assert.equal(receipt?.status, "accepted");
+  await transport.close();
+});
+
+test("what close() finds undelivered is deferred, and no connection is opened for it", async () => {
+  await using server = await plainServer();
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const statuses: string[] = [];
+  for await (const { status } of transport.deliver([message(), message(), message()])) {
+    statuses.push(status);
+    await transport.close();
+  }
+  assert.deepEqual(statuses, ["accepted", "deferred", "deferred"]);
+  assert.equal(server.connections, 1);
+  assert.equal(server.lines.at(-1), "QUIT");
+});
+
+test("connections that die between ready and the first command, or answer every MAIL with 421, end the delivery too", async () => {
+  const dying = (line: string): string | undefined => (line.startsWith("EHLO") ? "250 s\r\n421 bye\r\n" : undefined);
+  const busy = (line: string): string | undefined => (line.startsWith("MAIL") ? "421 busy\r\n" : undefined);
+  for (const answer of [dying, busy]) {
+    await using server = await plainServer(answer);
+    const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+    await assert.rejects(
+      Array.fromAsync(transport.deliver(Array.from({ length: 9 }, () => message()))),
+      (error) => error instanceof SmtpError && error.nextIndex === 2,
+    );
+    await transport.close();
+  }
+});
+
+test("failures that are not in a row end nothing", async () => {
+  // Every other connection takes no mail, and the ones between take one each.
+  const taken = new Set<number>();
+  await using server = await plainServer((line, connection) => {
+    if (!line.startsWith("MAIL")) return undefined;
+    if (connection % 2 === 1 || taken.has(connection)) return "421 busy\r\n";
+    taken.add(connection);
+    return undefined;
+  });
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const receipts = await deliver(transport, ...Array.from({ length: 7 }, () => message()));
+  assert.deepEqual(
+    receipts.map(({ status }) => status),
+    ["deferred", "accepted", "deferred", "accepted", "deferred", "accepted", "deferred"],
+  );
+});
+
+test("a server that echoes what was presented puts no secret into the error", async () => {
+  const presented = Buffer.from("\0me\0hunter2").toString("base64");
+  await using server = await plainServer((line) => {
+    if (line.startsWith("EHLO")) return "250-s\r\n250 AUTH PLAIN\r\n";
+    return line.startsWith("AUTH") ? `501 syntax error in "${line}"\r\n` : undefined;
+  });
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port, auth: { user: "me", password: "hunter2" } });
+  await assert.rejects(deliver(transport, message()), (error) => {
+    assert.ok(
+      server.lines.some((line) => line.includes(presented)),
+      "it was presented",
+    );
+    return error instanceof AuthError && !inspect(error, { depth: 9 }).includes(presented);
+  });
+});
+
+test("a reply that comes octet by octet does not stretch the timeout", async () => {
+  await using server = await startScriptedServer(() => undefined);
+  const dribble = setInterval(() => server.write("2"), 10);
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port, timeouts: { command: 200 } });
+  const [receipt] = await deliver(transport, message());
+  clearInterval(dribble);
+  assert.ok(receipt?.error instanceof TimeoutError, String(receipt?.error));
+});
+
+test("the receipt comes after beforeEndOfData has settled, whatever happens to the connection meanwhile", async () => {
+  await using server = await plainServer();
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const order: string[] = [];
+  const controller = new AbortController();
+  const beforeEndOfData = async (): Promise<void> => {
+    controller.abort();
+    await new Promise((resolve) => setImmediate(resolve));
+    order.push("marked");
+  };
+  for await (const { status } of transport.deliver([message()], { beforeEndOfData, signal: controller.signal }))
+    order.push(status);
+  assert.deepEqual(order, ["marked", "deferred"]);
+  await transport.close();
+});
+
+test("much content goes in blocks, each with a time of its own, and arrives whole", async () => {
+  await using peer = await startSmtpPeer({ size: 50_000_000 });
+  const text = "가나다라마바사아자차카타파하\n".repeat(100_000);
+  const large = new Message({ subject: "큰 편지", text, from: "from@example.com", to: ["to@example.com"] });
+  const [receipt] = await deliver(smtpTransport({ host: "127.0.0.1", port: peer.port }), large);
+  assert.equal(receipt?.status, "accepted");
+  assert.equal(peer.messages[0]?.content, Buffer.from(large.toBytes()).toString());
+});
+
+test("a foreign message whose envelope is none is refused before it becomes a command", async () => {
+  await using server = await plainServer();
+  for (const path of ["x y@z", "x@y> SIZE=1", "Kim <x@y>", "x@y\r\nRCPT", ""]) {
+    const foreign = {
+      messageId: "<a@b>",
+      envelope: () => ({ reversePath: "a@b", forwardPaths: [path] }),
+      toBytes: () => new Uint8Array(),
+    };
+    const [receipt] = await Array.fromAsync(smtpTransport({ host: "127.0.0.1", port: server.port }).deliver([foreign]));
+    assert.equal(receipt?.status, "refused", path);
+  }
+  assert.equal(server.connections, 0);
+});
+
+test("a header field that is not ASCII asks for SMTPUTF8, or is refused", async () => {
+  const reply = new Message({ from: "from@example.com", to: ["to@example.com"], replyTo: ["사용자@example.com"] });
+  await using server = await plainServer((line) => (line.startsWith("EHLO") ? "250-s\r\n250 8BITMIME\r\n" : undefined));
+  const [refused] = await deliver(smtpTransport({ host: "127.0.0.1", port: server.port }), reply);
+  assert.equal(refused?.status, "refused");
+  await using modern = await plainServer((line) =>
+    line.startsWith("EHLO") ? "250-s\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n" : undefined,
+  );
+  const [accepted] = await deliver(smtpTransport({ host: "127.0.0.1", port: modern.port }), reply);
+  assert.equal(accepted?.status, "accepted");
+  assert.ok(modern.lines.some((line) => line.startsWith("MAIL FROM:<from@example.com> BODY=8BITMIME SMTPUTF8")));
 });
 
 test("a message that cannot be rendered is refused with its error, and the others go out", async () => {
@@ -268,6 +420,10 @@ test("an option that is not allowed is a SettingsError that names it", () => {
     ["tls", { host: "x", tls: "ssl" }],
     ["timeouts.command", { host: "x", timeouts: { command: -1 } }],
     ["cert", { host: "x", cert: "pem" }],
+    ["cert", { host: "x", cert: "pem", key: "pem" }],
+    ["ca", { host: "x", ca: "garbage" }],
+    ["host", {}],
+    ["host", { host: "127.999.1.1:25" }],
     ["auth.password", { host: "x", auth: { user: "me", password: "a\0b" } }],
     ["clientName", { host: "x", clientName: "me\r\nMAIL" }],
   ];
@@ -277,5 +433,21 @@ test("an option that is not allowed is a SettingsError that names it", () => {
       (error) => error instanceof SettingsError && error.setting === setting,
       setting,
     );
+  }
+});
+
+test("in clear only to loopback: TLS is required of any other host unless told otherwise", () => {
+  const hosts = {
+    localhost: "none",
+    "127.0.0.1": "none",
+    "127.1.2.3": "none",
+    "[::1]": "none",
+    "mail.example.com": "starttls",
+    "127.999.1.1": "starttls",
+    "localhost.example.com": "starttls",
+  };
+  for (const [host, tls] of Object.entries(hosts)) {
+    const resolved = resolveOptions({ host });
+    assert.deepEqual([resolved.tls, resolved.clearAuth], [tls, tls === "none"], host);
   }
 });

@@ -1,5 +1,6 @@
-import { isIP } from "node:net";
+import { isIP, isIPv4 } from "node:net";
 import { hostname } from "node:os";
+import { createSecureContext } from "node:tls";
 import { isAddressLiteral, toALabels } from "../../address/domain.ts";
 import { SettingsError } from "../../errors.ts";
 import type { Credentials } from "../sasl/mechanism.ts";
@@ -47,7 +48,8 @@ export interface ResolvedSmtpOptions {
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly auth: Credentials | undefined;
-  readonly clientName: string;
+  /** Undefined: the address literal of the connection's own end. */
+  readonly clientName: string | undefined;
   readonly commandTimeout: number | undefined;
   readonly clearAuth: boolean;
 }
@@ -59,12 +61,12 @@ const TIMEOUT_LIMIT = 0x7fffffff;
 
 /** Whether mail to the host never leaves this machine. A name that is not `localhost` may resolve to anything. */
 export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(?:\.[0-9]{1,3}){3}$/.test(host);
+  return host === "localhost" || host === "::1" || (host.startsWith("127.") && isIPv4(host));
 }
 
 /** @throws {SettingsError} naming the option that is not allowed. */
 export function resolveOptions(options: SmtpOptions): ResolvedSmtpOptions {
-  const host = options.host.replace(/^\[(.*)\]$/, "$1");
+  const host = typeof options.host === "string" ? options.host.replace(/^\[(.*)\]$/, "$1") : "";
   if (isIP(host) === 0 && toALabels(host) === undefined) throw badOption("host", "a host name or an IP address");
   const tls = options.tls ?? (isLoopback(host) ? "none" : "starttls");
   if (!TLS_MODES.includes(tls)) throw badOption("tls", TLS_MODES.join(", "));
@@ -74,7 +76,7 @@ export function resolveOptions(options: SmtpOptions): ResolvedSmtpOptions {
   if (commandTimeout !== undefined && !(commandTimeout > 0 && commandTimeout <= TIMEOUT_LIMIT)) {
     throw badOption("timeouts.command", `milliseconds, above 0 and up to ${TIMEOUT_LIMIT}`);
   }
-  if ((options.cert === undefined) !== (options.key === undefined)) throw badOption("cert", "given together with key");
+  checkCertificates(options);
   return Object.freeze({
     host,
     port,
@@ -84,19 +86,32 @@ export function resolveOptions(options: SmtpOptions): ResolvedSmtpOptions {
     cert: options.cert,
     key: options.key,
     auth: checkCredentials(options.auth),
-    clientName: checkClientName(options.clientName ?? defaultClientName()),
+    clientName: options.clientName === undefined ? ownDomain() : checkClientName(options.clientName),
     commandTimeout,
     clearAuth: isLoopback(host),
   });
 }
 
+function checkCertificates({ ca, cert, key }: SmtpOptions): void {
+  if ((cert === undefined) !== (key === undefined)) throw badOption("cert", "given together with key");
+  // OpenSSL takes what holds no certificate for an empty list, and then trusts nobody.
+  const authorities = ca === undefined ? [] : [ca].flat();
+  if (authorities.some((pem) => !/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(pem)))
+    throw badOption("ca", "certificates in PEM");
+  try {
+    createSecureContext({ ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) });
+  } catch {
+    throw badOption("cert", "a certificate and its key, both in PEM");
+  }
+}
+
 function checkCredentials(auth: Credentials | undefined): Credentials | undefined {
   if (auth === undefined) return undefined;
-  // RFC 4616 separates the two by NUL.
-  const bad = ([name, value]: [string, unknown]): boolean =>
-    typeof value !== "string" || value === "" || value.includes("\0") || name === "";
-  const wrong = Object.entries({ user: auth.user, password: auth.password }).find(bad);
-  if (wrong !== undefined) throw badOption(`auth.${wrong[0]}`, "a text that is not empty, without NUL");
+  for (const [name, value] of Object.entries({ user: auth.user, password: auth.password }) as [string, unknown][]) {
+    // RFC 4616 separates the two by NUL.
+    if (typeof value !== "string" || value === "" || value.includes("\0"))
+      throw badOption(`auth.${name}`, "a text that is not empty, without NUL");
+  }
   return auth;
 }
 
@@ -105,10 +120,10 @@ function checkClientName(name: string): string {
   throw badOption("clientName", "a domain in ASCII, or an address literal such as [192.0.2.1]");
 }
 
-/** RFC 5321 section 4.1.4: a client without a domain name says an address literal. */
-function defaultClientName(): string {
+/** RFC 5321 section 4.1.4: a client that has no domain name says an address literal instead. */
+function ownDomain(): string | undefined {
   const name = hostname();
-  return name.includes(".") && toALabels(name) === name ? name : "[127.0.0.1]";
+  return name.includes(".") && toALabels(name) === name ? name : undefined;
 }
 
 function badOption(setting: string, allowed: string): SettingsError {

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { isIPv6, type Socket } from "node:net";
 import { SmtpError, TimeoutError } from "../../errors.ts";
 import { ClientConnection } from "../protocol/connection.ts";
 import type { Output } from "../protocol/output.ts";
@@ -17,8 +17,10 @@ export interface Delivery {
   readonly signal: AbortSignal | undefined;
 }
 
-/** How long `quit` waits for the server to take what was written, in milliseconds. */
+/** How long a connection that is over may take to close, in milliseconds. */
 const CLOSE_GRACE = 1_000;
+/** RFC 5321 section 4.5.3.2.5 gives each block of content a time of its own. */
+const BLOCK_OCTETS = 64 * 1024;
 
 /**
  * An SMTP session over a socket: it does what the {@link ClientConnection} puts out, and keeps its time.
@@ -28,12 +30,18 @@ const CLOSE_GRACE = 1_000;
 export class SmtpSession {
   readonly #options: ResolvedSmtpOptions;
   readonly #connection: ClientConnection;
+  readonly #opening = Promise.withResolvers<void>();
   #socket: Socket;
   #timer: NodeJS.Timeout | undefined;
+  /** What the timer runs for: a verb, and how far the conversation was. */
+  #watched = "";
+  #blocks = 0;
   #exchange: Exchange | undefined;
-  #opening = Promise.withResolvers<void>();
   #transaction: PromiseWithResolvers<TransactionOutcome> | undefined;
   #delivery: Delivery | undefined;
+  /** Whether beforeEndOfData runs: then the server is owed something, not the client. */
+  #held: Promise<unknown> | undefined;
+  #failure: SmtpError | undefined;
   readonly #listeners = {
     data: (octets: Uint8Array) => this.#perform(this.#connection.receive(octets)),
     end: () => this.#perform(this.#connection.receiveEof()),
@@ -49,13 +57,9 @@ export class SmtpSession {
   private constructor(options: ResolvedSmtpOptions, socket: Socket) {
     this.#options = options;
     this.#socket = socket;
-    const { clientName, tls, clearAuth, auth } = options;
-    this.#connection = new ClientConnection({
-      clientName,
-      tls,
-      clearAuth,
-      mechanisms: auth === undefined ? [] : MECHANISM_NAMES,
-    });
+    const { tls, clearAuth, auth, clientName = addressLiteral(socket) } = options;
+    const mechanisms = auth === undefined ? [] : MECHANISM_NAMES;
+    this.#connection = new ClientConnection({ clientName, tls, clearAuth, mechanisms });
   }
 
   /**
@@ -65,8 +69,7 @@ export class SmtpSession {
    */
   static async open(options: ResolvedSmtpOptions, signal?: AbortSignal): Promise<SmtpSession> {
     const session = new SmtpSession(options, await openSocket(options, signal));
-    const onAbort = (): void =>
-      session.#giveUp(new SmtpError("aborted", "the caller aborted", { cause: signal?.reason }));
+    const onAbort = (): void => session.#giveUp(aborted(signal));
     signal?.addEventListener("abort", onAbort, { once: true });
     session.#listen();
     session.#watch();
@@ -75,6 +78,8 @@ export class SmtpSession {
     } finally {
       signal?.removeEventListener("abort", onAbort);
     }
+    // It may have ended in the same packet that made it ready.
+    if (session.#failure !== undefined) throw session.#failure;
     session.#socket.unref();
     return session;
   }
@@ -84,7 +89,7 @@ export class SmtpSession {
     return this.#connection.isReady;
   }
 
-  /** Delivers one message. It never rejects: a connection that dies is an outcome with an error. */
+  /** Delivers one message. A connection that dies is an outcome with an error. */
   async deliver(delivery: Delivery): Promise<TransactionOutcome> {
     const { signal } = delivery;
     const transaction = Promise.withResolvers<TransactionOutcome>();
@@ -92,14 +97,16 @@ export class SmtpSession {
     this.#delivery = delivery;
     // What is past its end of data is finished: giving up then would leave it in doubt.
     const onAbort = (): void => {
-      if (!this.#connection.isInDoubt)
-        this.#giveUp(new SmtpError("aborted", "the caller aborted", { cause: signal?.reason }));
+      if (!this.#connection.isInDoubt) this.#giveUp(aborted(signal));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#socket.ref();
-    this.#perform(this.#connection.deliver(delivery.request));
     try {
-      return await transaction.promise;
+      this.#perform(this.#connection.deliver(delivery.request));
+      const outcome = await transaction.promise;
+      // Whoever writes down in beforeEndOfData what is about to leave must not do so after the verdict.
+      await this.#held;
+      return outcome;
     } finally {
       signal?.removeEventListener("abort", onAbort);
       this.#socket.unref();
@@ -152,19 +159,29 @@ export class SmtpSession {
       case "done":
         return this.#transaction?.resolve(output.outcome);
       case "failed":
-        this.#opening.reject(output.error);
-        this.#socket.end();
-        this.#socket.destroySoon();
-        return;
+        return this.#onFailure(output.error);
       case "closed":
         this.#socket.end();
     }
   }
 
-  /** The one timer: for what the server owes now. It starts anew with every reply and every write. */
+  #onFailure(error: SmtpError): void {
+    this.#failure = error;
+    this.#opening.reject(error);
+    // What is written leaves, QUIT for one, but a peer that reads no more must not keep the socket open.
+    const socket = this.#socket;
+    socket.end();
+    socket.destroySoon();
+    setTimeout(() => socket.destroy(), CLOSE_GRACE).unref();
+  }
+
+  /** The one timer: for what the server owes now. It starts anew with each reply, not with each octet of one. */
   #watch(): void {
+    const verb = this.#held === undefined ? this.#connection.awaiting : undefined;
+    const watched = verb === undefined ? "" : `${verb} ${this.#connection.replies} ${this.#blocks}`;
+    if (watched === this.#watched) return;
+    this.#watched = watched;
     clearTimeout(this.#timer);
-    const verb = this.#connection.awaiting;
     if (verb === undefined) return;
     const onTimeout = (): void =>
       this.#giveUp(new TimeoutError("timeout", `the server did not answer ${verb} in time`, { verb }));
@@ -197,16 +214,54 @@ export class SmtpSession {
 
   async #sendContent(): Promise<void> {
     const delivery = this.#delivery;
-    if (delivery === undefined) return;
+    if (delivery === undefined || this.#connection.awaiting !== "content") return;
     try {
-      await delivery.beforeEndOfData();
+      const marking = Promise.resolve(delivery.beforeEndOfData());
+      const release = (): void => void (this.#held = undefined);
+      this.#held = marking.then(release, release);
+      this.#watch();
+      await marking;
+      await this.#held;
     } catch (cause) {
       return this.#giveUp(new SmtpError("aborted", "the end of data was held back", { cause }));
     }
     // The connection may have died meanwhile; the transaction has its outcome then.
-    if (this.#connection.awaiting !== "content") return;
+    this.#watch();
     this.#socket.cork();
-    this.#perform([...this.#connection.content(delivery.content), ...this.#connection.endOfContent()]);
+    for (
+      let start = 0;
+      this.#connection.awaiting === "content" && start < delivery.content.length;
+      start += BLOCK_OCTETS
+    ) {
+      this.#perform(this.#connection.content(delivery.content.subarray(start, start + BLOCK_OCTETS)));
+      if (this.#socket.writableNeedDrain) await this.#drained();
+    }
+    if (this.#connection.awaiting === "content") this.#perform(this.#connection.endOfContent());
     this.#socket.uncork();
   }
+
+  /** Resolves when the peer took the block, or the connection is over. */
+  async #drained(): Promise<void> {
+    const socket = this.#socket;
+    socket.uncork();
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        socket.off("drain", settle).off("close", settle);
+        resolve();
+      };
+      socket.once("drain", settle).once("close", settle);
+      if (socket.destroyed) settle();
+    });
+    this.#blocks++;
+    this.#watch();
+  }
+}
+
+/** RFC 5321 section 4.1.3. */
+function addressLiteral({ localAddress = "127.0.0.1" }: Socket): string {
+  return isIPv6(localAddress) ? `[IPv6:${localAddress.replace(/%.*/, "")}]` : `[${localAddress}]`;
+}
+
+function aborted(signal: AbortSignal | undefined): SmtpError {
+  return new SmtpError("aborted", "the caller aborted", { cause: signal?.reason });
 }

@@ -14,15 +14,7 @@ export interface Command {
 }
 
 /** RFC 2920 section 3.1: these may stand only last in a command group. */
-export const ENDS_GROUP: ReadonlySet<Verb> = new Set([
-  "EHLO",
-  "HELO",
-  "STARTTLS",
-  "AUTH",
-  "DATA",
-  "end-of-data",
-  "QUIT",
-]);
+const ENDS_GROUP: ReadonlySet<Verb> = new Set(["EHLO", "HELO", "STARTTLS", "AUTH", "DATA", "end-of-data", "QUIT"]);
 
 /** A command with an argument, which was validated before: what has a control in it never gets here. */
 export function command(verb: Verb, line: string, recipient?: number): Command {
@@ -45,4 +37,10 @@ export function mailCommand(reversePath: string, parameters: readonly string[]):
 
 export function rcptCommand(forwardPath: string, recipient: number): Command {
   return command("RCPT", `RCPT TO:${path("RCPT", forwardPath)}`, recipient);
+}
+
+/** How many of the commands may leave in one flight. */
+export function groupLength(commands: readonly Command[]): number {
+  const last = commands.findIndex(({ verb }) => ENDS_GROUP.has(verb));
+  return last === -1 ? commands.length : last + 1;
 }

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SmtpError } from "../../errors.ts";
+import { isAscii } from "../../text.ts";
 import { LocalProtocolError } from "./command.ts";
 import { ClientConnection } from "./connection.ts";
 import type { Output } from "./output.ts";
 import type { ConnectionOptions } from "./session-initiation.ts";
+import type { TransactionRequest } from "./transaction.ts";
 
 /**
  * Transcripts of both sides of the wire. `S:` the server says; `>` the driver calls; `C:` the client must write then,
@@ -269,7 +271,7 @@ S: 421 not taken
   {
     name: "refuses what is larger than SIZE before a byte leaves",
     text: `${HELLO}
-> deliver-large a@x.example b@x.example
+> deliver-octets 1001 a@x.example b@x.example
 = done b@x.example:refused`,
   },
   {
@@ -277,6 +279,56 @@ S: 421 not taken
     text: `${HELLO}
 > deliver a@x.example 사용자@x.example
 = done 사용자@x.example:refused`,
+  },
+  {
+    name: "takes what is exactly as large as SIZE",
+    text: `${HELLO}
+> deliver-octets 1000 a@x.example b@x.example
+C: MAIL FROM:<a@x.example> SIZE=1000
+C: RCPT TO:<b@x.example>
+C: DATA`,
+  },
+  {
+    name: "refuses 8-bit content where 8BITMIME is not offered",
+    text: `${HELLO}
+> deliver-8bit a@x.example b@x.example
+= done b@x.example:refused`,
+  },
+  {
+    name: "declares 8-bit content and addresses that are not ASCII",
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250-8BITMIME
+S: 250 SMTPUTF8
+= ready
+> deliver-8bit 보내는이@x.example b@x.example
+C: MAIL FROM:<보내는이@x.example> BODY=8BITMIME SMTPUTF8`,
+  },
+  {
+    name: "ends the session when RSET is refused: the next message could go out under the previous sender",
+    text: `${LOCKSTEP}
+> deliver a@x.example b@x.example
+C: MAIL FROM:<a@x.example>
+S: 550 no
+= done b@x.example:refused
+> deliver e@x.example f@x.example
+C: RSET
+S: 502 no such command
+= done f@x.example:deferred
+= failed unexpected-reply`,
+  },
+  {
+    name: "takes 3yz to MAIL or RCPT as a broken protocol",
+    text: `${LOCKSTEP}
+> deliver a@x.example b@x.example
+C: MAIL FROM:<a@x.example>
+S: 250 ok
+C: RCPT TO:<b@x.example>
+S: 354 what
+= done b@x.example:deferred
+= failed protocol`,
   },
   {
     name: "falls back to HELO",
@@ -394,6 +446,52 @@ C: QUIT
 = failed auth-refused`,
   },
   {
+    name: "cancels an exchange that the server would go on with for ever",
+    options: { mechanisms: ["PLAIN"], clearAuth: true },
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250 AUTH PLAIN
+= need-sasl PLAIN
+> sasl secret
+C: AUTH PLAIN c2VjcmV0
+S: 334 bW9yZQ==
+= need-sasl PLAIN more
+> sasl
+C: *
+S: 334
+= failed protocol`,
+  },
+  {
+    name: "takes 4yz to AUTH as trouble of the server's, not as wrong credentials",
+    options: { mechanisms: ["PLAIN"], clearAuth: true },
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250 AUTH PLAIN
+= need-sasl PLAIN
+> sasl secret
+C: AUTH PLAIN c2VjcmV0
+S: 454 4.7.0 later
+C: QUIT
+= failed unexpected-reply`,
+  },
+  {
+    name: "writes nothing behind a failure: no credentials to a server that is out of step",
+    options: { mechanisms: ["PLAIN"], clearAuth: true },
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250 AUTH PLAIN
+S: 250 unasked
+= need-sasl PLAIN
+= failed protocol
+> sasl secret`,
+  },
+  {
     name: "presents no credentials in clear to another host",
     options: { mechanisms: ["PLAIN"], clearAuth: false },
     text: `
@@ -445,14 +543,22 @@ function steps(transcript: string): Step[] {
   return found;
 }
 
+function requestOf(reversePath: string, forwardPaths: string[]): TransactionRequest {
+  const smtpUtf8 = ![reversePath, ...forwardPaths].every(isAscii);
+  return { envelope: { reversePath, forwardPaths }, size: 7, eightBit: false, smtpUtf8 };
+}
+
 function call(connection: ClientConnection, text: string): Output[] {
   const [verb = "", ...words] = text.split(" ");
-  const [reversePath = "", ...forwardPaths] = words;
+  const [size, ...sized] = words;
+  const [reversePath = "", ...forwardPaths] = verb === "deliver-octets" ? sized : words;
   switch (verb) {
     case "deliver":
-      return connection.deliver({ envelope: { reversePath, forwardPaths }, size: 7, eightBit: false });
-    case "deliver-large":
-      return connection.deliver({ envelope: { reversePath, forwardPaths }, size: 1001, eightBit: false });
+      return connection.deliver(requestOf(reversePath, forwardPaths));
+    case "deliver-octets":
+      return connection.deliver({ ...requestOf(reversePath, forwardPaths), size: Number(size) });
+    case "deliver-8bit":
+      return connection.deliver({ ...requestOf(reversePath, forwardPaths), eightBit: true });
     case "content":
       return [...connection.content(encode(words.join(" "))), ...connection.endOfContent()];
     case "sasl":
@@ -522,7 +628,7 @@ for (const { name, options, text } of TRANSCRIPTS) {
 test("every transcript ends alike when the server's octets come one by one, or cut in two anywhere", () => {
   for (const { text, options, name } of TRANSCRIPTS) {
     // Cut in front of the injected octets, they come before TLS asks for them or belong to TLS: another story.
-    if (name === "refuses bytes behind the reply to STARTTLS") continue;
+    if (/^(?:refuses bytes behind|writes nothing behind)/.test(name)) continue;
     play(text, options, (octets) => Array.from(octets, (octet) => Uint8Array.of(octet)));
     for (let at = 1; at < 60; at++) play(text, options, (octets) => [octets.subarray(0, at), octets.subarray(at)]);
   }
@@ -532,11 +638,7 @@ test("one flight is one write", () => {
   const connection = new ClientConnection(OPTIONS);
   connection.receive(encode("220 s\r\n"));
   connection.receive(encode("250-s\r\n250 PIPELINING\r\n"));
-  const outputs = connection.deliver({
-    envelope: { reversePath: "a@x", forwardPaths: ["b@x", "c@x"] },
-    size: 1,
-    eightBit: false,
-  });
+  const outputs = connection.deliver(requestOf("a@x", ["b@x", "c@x"]));
   assert.deepEqual(
     outputs.map(({ type }) => type),
     ["write"],
@@ -559,14 +661,8 @@ test("a command argument that is no addr-spec is the caller's fault, and nothing
     const connection = new ClientConnection(OPTIONS);
     connection.receive(encode("220 s\r\n"));
     connection.receive(encode("250-s\r\n250 SMTPUTF8\r\n"));
-    assert.throws(
-      () => connection.deliver({ envelope: { reversePath: address, forwardPaths: ["b@x"] }, size: 1, eightBit: false }),
-      LocalProtocolError,
-    );
-    assert.throws(
-      () => connection.deliver({ envelope: { reversePath: "b@x", forwardPaths: [address] }, size: 1, eightBit: false }),
-      LocalProtocolError,
-    );
+    assert.throws(() => connection.deliver(requestOf(address, ["b@x"])), LocalProtocolError);
+    assert.throws(() => connection.deliver(requestOf("b@x", [address])), LocalProtocolError);
   }
   assert.throws(() => new ClientConnection({ ...OPTIONS, clientName: "me\r\nMAIL" }), LocalProtocolError);
 });
@@ -597,8 +693,11 @@ test("whatever the server says, the machine fails only by outputs, and accepts o
       (replies, tls) => {
         const connection = new ClientConnection({ ...OPTIONS, tls, mechanisms: ["PLAIN"], clearAuth: true });
         let answered = "";
+        let failed = false;
         const drive = (outputs: readonly Output[]): void => {
           for (const output of outputs) {
+            if (failed) assert.notEqual(output.type, "write", "nothing is written behind a failure");
+            failed ||= output.type === "failed";
             if (output.type === "upgrade-tls") drive(connection.tlsEstablished());
             else if (output.type === "need-sasl") drive(connection.sasl(encode("x")));
             else if (output.type === "ready") drive(call(connection, "deliver a@x b@x c@x"));

@@ -25,14 +25,14 @@
  *
  * Rule 4. In doubt is a message whose terminator was given out by `endOfContent` and not answered. No other is.
  *
- * Rule 5. Failure is an output, not a throw: what was decided in the same chunk before it stands. Only a caller that
- * calls out of order gets an exception, a LocalProtocolError.
+ * Rule 5. Failure is an output, not a throw: what was decided in the same chunk before it stands. Behind it nothing is
+ * written. Only a caller that calls out of order gets an exception, a LocalProtocolError.
  */
 import type { Reply } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
-import { type Command, command, ENDS_GROUP, LocalProtocolError } from "./command.ts";
+import { type Command, command, groupLength, LocalProtocolError } from "./command.ts";
 import type { Output } from "./output.ts";
-import { isIntermediate, isPositive, protocolError, refusal, ReplyReader, unexpected } from "./reply.ts";
+import { isIntermediate, isPositive, refusal, ReplyReader, unasked, unexpected } from "./reply.ts";
 import { type ConnectionOptions, injected, SessionInitiation } from "./session-initiation.ts";
 import type { Verb } from "./timeout.ts";
 import { lacking, Transaction, transactionCommands, type TransactionRequest } from "./transaction.ts";
@@ -72,8 +72,12 @@ export class ClientConnection {
 
   /** What the peer owes, for the driver's timer. */
   get awaiting(): Verb | undefined {
+    if (this.#state === "closed") return undefined;
     return this.#state === "content" ? "content" : this.#unanswered[0]?.verb;
   }
+
+  /** How many replies came so far: what came of the next one is no progress yet. */
+  replies = 0;
 
   /** Whether `deliver` may be called. */
   get isReady(): boolean {
@@ -105,6 +109,7 @@ export class ClientConnection {
     while (this.#state !== "closed" && !this.#initiation.awaitsHandshake) {
       const reply = this.#reader.next();
       if (reply === undefined) break;
+      this.replies++;
       const sent = this.#unanswered.shift();
       if (sent === undefined) throw unasked();
       this.#answer(sent, reply);
@@ -133,12 +138,17 @@ export class ClientConnection {
   }
 
   tlsEstablished(): Output[] {
+    if (this.#state === "closed") return [];
     this.#initiation.tlsEstablished();
     return this.#flush();
   }
 
-  /** The response to `need-sasl`; undefined where the mechanism has no initial response (RFC 4954 section 4). */
+  /**
+   * The response to `need-sasl`; undefined where the mechanism has none: no initial response (RFC 4954 section 4), or
+   * no answer to such a challenge, which cancels the exchange.
+   */
   sasl(response: Uint8Array | undefined): Output[] {
+    if (this.#state === "closed") return [];
     this.#initiation.respond(response);
     return this.#flush();
   }
@@ -153,8 +163,8 @@ export class ClientConnection {
       const recipients = request.envelope.forwardPaths.map((address) => ({ address, status: "refused" as const }));
       return [{ type: "done", outcome: { recipients, error } }];
     }
-    if (this.#needsReset) this.#unsent.push(command("RSET", "RSET"));
-    this.#unsent.push(...transactionCommands(request, extensions));
+    const commands = transactionCommands(request, extensions);
+    this.#unsent = this.#needsReset ? [command("RSET", "RSET"), ...commands] : commands;
     this.#needsReset = false;
     this.#transaction = new Transaction(request);
     this.#state = "envelope";
@@ -233,7 +243,7 @@ export class ClientConnection {
     const pipelining = this.#initiation.extensions.pipelining;
     if (!pipelining && this.#unanswered.length > 0) return;
     if (!pipelining) this.#withdraw();
-    if (this.#unsent.length > 0) this.#send(this.#unsent.splice(0, pipelining ? this.#groupSize() : 1));
+    if (this.#unsent.length > 0) this.#send(this.#unsent.splice(0, pipelining ? groupLength(this.#unsent) : 1));
     else if (this.#unanswered.length === 0) this.#end(true);
   }
 
@@ -241,11 +251,6 @@ export class ClientConnection {
   #withdraw(): void {
     const awaitsData = this.#unsent[0]?.verb === "DATA";
     if (this.#current.mailRefused || (awaitsData && !this.#current.anyAccepted)) this.#unsent = [];
-  }
-
-  #groupSize(): number {
-    const last = this.#unsent.findIndex(({ verb }) => ENDS_GROUP.has(verb));
-    return last === -1 ? this.#unsent.length : last + 1;
   }
 
   get #current(): Transaction {
@@ -290,9 +295,4 @@ export class ClientConnection {
     this.#outputs = [];
     return outputs;
   }
-}
-
-/** At its first octet, a 421 too: what the error says must not depend on how the octets were cut into packets. */
-function unasked(): SmtpError {
-  return protocolError("it sent what nobody asked for");
 }

@@ -89,8 +89,13 @@ function replyOf(code: number, lines: readonly string[]): Reply {
   return { code, enhanced, lines };
 }
 
-export function protocolError(reason: string, verb?: string): SmtpError {
-  return new SmtpError("protocol", `the server broke the SMTP protocol: ${reason}`, { verb });
+export function protocolError(reason: string, verb?: string, reply?: Reply): SmtpError {
+  return new SmtpError("protocol", `the server broke the SMTP protocol: ${reason}`, { verb, reply });
+}
+
+/** At its first octet, a 421 too: what the error says must not depend on how the octets were cut into packets. */
+export function unasked(): SmtpError {
+  return protocolError("it sent what nobody asked for");
 }
 
 /** A command that the session cannot do without was refused. */
@@ -100,8 +105,7 @@ export function refusal(verb: string, reply: Reply): SmtpError {
 
 /** A reply that cannot answer its command. */
 export function unexpected(verb: string, reply: Reply): SmtpError {
-  const reason = `${replyText(reply)} is no reply to ${verb}`;
-  return new SmtpError("protocol", `the server broke the SMTP protocol: ${reason}`, { verb, reply });
+  return protocolError(`${replyText(reply)} is no reply to ${verb}`, verb, reply);
 }
 
 /** 2yz: done. */

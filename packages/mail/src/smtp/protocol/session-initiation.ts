@@ -50,6 +50,10 @@ export class SessionInitiation {
   #mechanisms: readonly string[] = [];
   /** The mechanism's first response is out, so what follows stands alone on its line. */
   #challenged = false;
+  /** The client gave the exchange up. */
+  #cancelled = false;
+  /** What was presented, so that a server that echoes it puts it into no error. */
+  #presented: string[] = [];
   extensions: Extensions = NO_EXTENSIONS;
 
   constructor(options: ConnectionOptions, wire: Wire) {
@@ -144,29 +148,49 @@ export class SessionInitiation {
     this.#wire.output({ type: "need-sasl", mechanism: this.#mechanisms[0] ?? "", challenge });
   }
 
-  /** The mechanism's response; undefined where it has no initial response. */
+  /** The mechanism's response; undefined where it has none. */
   respond(response: Uint8Array | undefined): void {
     if (this.#state !== "auth") throw new LocalProtocolError("nobody asked for SASL");
     const text = base64(response ?? new Uint8Array());
-    if (this.#challenged) return this.#wire.send(command("AUTH", text));
+    if (text !== "") this.#presented.push(text);
+    if (this.#challenged) return this.#wire.send(command("AUTH", this.#continuation(response, text)));
     // RFC 4954 section 4: an empty initial response is written as "=".
     const initial = response === undefined ? "" : ` ${text || "="}`;
     this.#wire.send(command("AUTH", `AUTH ${this.#mechanisms[0] ?? ""}${initial}`));
   }
 
-  #onAuth(reply: Reply): void {
-    if (reply.code === 334) {
-      const challenge = fromBase64(reply.lines.join(""));
-      if (challenge === undefined) throw protocolError("a challenge is not base64", "AUTH");
-      return this.#askMechanism(challenge);
-    }
+  /** RFC 4954 section 4: `*` cancels. A mechanism that has nothing left to say would be asked for ever. */
+  #continuation(response: Uint8Array | undefined, text: string): string {
+    this.#cancelled = response === undefined;
+    return this.#cancelled ? "*" : text;
+  }
+
+  #onAuth(given: Reply): void {
+    const reply = this.#masked(given);
+    if (reply.code === 334) return this.#onChallenge(reply);
     if (isPositive(reply)) return this.#ready();
     if (MECHANISM_REFUSED.has(reply.code) && this.#mechanisms.length > 1) {
       this.#mechanisms = this.#mechanisms.slice(1);
       return this.#askMechanism(undefined);
     }
+    // 454 (RFC 4954 section 6) and its like say nothing about the credentials.
+    if (!isPermanent(reply)) return this.#wire.leave(refusal("AUTH", reply));
     const message = `the server refused the credentials: ${replyText(reply)}`;
     this.#wire.leave(new AuthError("auth-refused", message, { verb: "AUTH", reply }));
+  }
+
+  #onChallenge(reply: Reply): void {
+    const challenge = fromBase64(reply.lines.join(""));
+    if (challenge === undefined || this.#cancelled)
+      throw protocolError("a challenge is not base64, or came after the exchange was cancelled", "AUTH");
+    this.#askMechanism(challenge);
+  }
+
+  #masked(reply: Reply): Reply {
+    const lines = reply.lines.map((line) =>
+      this.#presented.reduce((text, secret) => text.replaceAll(secret, "***"), line),
+    );
+    return { ...reply, lines };
   }
 
   #ready(): void {

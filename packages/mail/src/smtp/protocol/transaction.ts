@@ -1,6 +1,5 @@
 import type { Envelope, RecipientOutcome, Reply } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
-import { isAscii } from "../../text.ts";
 import { type Command, command, mailCommand, rcptCommand } from "./command.ts";
 import type { Extensions } from "./extension.ts";
 import { isPermanent, isPositive } from "./reply.ts";
@@ -12,6 +11,8 @@ export interface TransactionRequest {
   readonly size: number;
   /** Whether the content has octets above 127, for 8BITMIME. */
   readonly eightBit: boolean;
+  /** Whether an address or a header field is not ASCII, for SMTPUTF8 (RFC 6531 section 3.4). */
+  readonly smtpUtf8: boolean;
 }
 
 /** What became of it. */
@@ -19,11 +20,6 @@ export interface TransactionOutcome {
   readonly recipients: readonly RecipientOutcome[];
   readonly reply?: Reply;
   readonly error?: SmtpError;
-}
-
-/** Whether an address of the envelope is not ASCII, so that SMTPUTF8 must be asked for (RFC 6531 section 3.4). */
-function needsSmtpUtf8({ reversePath, forwardPaths }: Envelope): boolean {
-  return !isAscii(reversePath) || !forwardPaths.every(isAscii);
 }
 
 /** What the server lacks for this message, found before a byte of it leaves. */
@@ -34,10 +30,10 @@ export function lacking(request: TransactionRequest, extensions: Extensions): Sm
       `the message has ${request.size} octets, and the server takes at most ${extensions.size}`,
     );
   }
-  if (needsSmtpUtf8(request.envelope) && !extensions.smtpUtf8) {
+  if (request.smtpUtf8 && !extensions.smtpUtf8) {
     return new SmtpError(
       "extension-missing",
-      "an address has a non-ASCII local part, and the server does not offer SMTPUTF8",
+      "an address or header field is not ASCII, and the server does not offer SMTPUTF8",
     );
   }
   if (request.eightBit && !extensions.eightBitMime) {
@@ -51,7 +47,7 @@ export function transactionCommands(request: TransactionRequest, extensions: Ext
   const parameters: string[] = [];
   if (extensions.size !== undefined) parameters.push(`SIZE=${request.size}`);
   if (request.eightBit) parameters.push("BODY=8BITMIME");
-  if (needsSmtpUtf8(request.envelope)) parameters.push("SMTPUTF8");
+  if (request.smtpUtf8) parameters.push("SMTPUTF8");
   return [
     mailCommand(request.envelope.reversePath, parameters),
     ...request.envelope.forwardPaths.map(rcptCommand),

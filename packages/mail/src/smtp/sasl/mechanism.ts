@@ -10,7 +10,7 @@ export interface Credentials {
 
 /**
  * One exchange of a SASL mechanism (RFC 4422): challenge in, response out. It is first called without a challenge, and
- * answers undefined where the mechanism lets the server speak first.
+ * answers undefined where the mechanism lets the server speak first, or has nothing more to say.
  */
 export type Exchange = (challenge: Uint8Array | undefined) => Uint8Array | undefined;
 
