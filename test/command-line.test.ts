@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFile, stat } from "node:fs/promises";
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -40,7 +40,12 @@ const BAD: readonly [name: string, parameters: string[], environment: NodeJS.Pro
     { PUBLIC_URL: "example" },
     /PUBLIC_URL/,
   ],
-  ["a host that is not this machine's", ["serve", "--port", "0", "--host", "192.0.2.1"], {}, /HOST.*192\.0\.2\.1/],
+  [
+    "a host that is not this machine's",
+    ["serve", "--port", "0", "--host", "192.0.2.1"],
+    { EMAIL_HOST: "127.0.0.1", PUBLIC_URL: "https://example.com", POSTHASTE_KEYS: `k:${"A".repeat(44)}` },
+    /HOST.*192\.0\.2\.1/,
+  ],
   [
     "a key ring that is none",
     ["serve", "--port", "0", "--inbox-smtp-port", "0"],
@@ -48,7 +53,19 @@ const BAD: readonly [name: string, parameters: string[], environment: NodeJS.Pro
     /POSTHASTE_KEYS/,
   ],
   ["no address to send to", ["sendtestemail"], {}, /missing required argument/],
-  ["a bad author", ["sendtestemail", "kim@example.com"], { DEFAULT_FROM_EMAIL: "nobody" }, /from/],
+  ["a bad author", ["sendtestemail", "kim@example.com"], { DEFAULT_FROM_EMAIL: "nobody" }, /DEFAULT_FROM_EMAIL/],
+  ["a bad author of the service", ["serve"], { DEFAULT_FROM_EMAIL: "no address" }, /DEFAULT_FROM_EMAIL/],
+  // The development inbox shows every link, so it is for this machine alone.
+  ["the inbox on every interface", ["serve", "--port", "0", "--host", "0.0.0.0"], {}, /HOST.*loopback.*EMAIL_HOST/],
+  ["the inbox alone on every interface", ["inbox", "--port", "0", "--host", "0.0.0.0"], {}, /HOST.*loopback/],
+  [
+    "an open host without a public URL",
+    ["serve", "--port", "0", "--host", "0.0.0.0"],
+    { EMAIL_HOST: "127.0.0.1" },
+    /PUBLIC_URL/,
+  ],
+  ["a public URL with a path", ["serve", "--public-url", "http://localhost:8000/app"], {}, /PUBLIC_URL.*path/],
+  ["a number of proxies that is none", ["serve", "--trusted-proxies", "-1"], {}, /0 to 99/],
   ["an address that is none", ["sendtestemail", "kim"], {}, /to\[0\]/],
   // Production starts with what it needs, or not at all.
   [
@@ -99,8 +116,9 @@ for (const [name, parameters, environment, says] of BAD) {
   test(`${name} is a clear error, and nothing starts`, async () => {
     await using folder = await temporaryFolder();
     const { code, stdout, stderr } = await posthaste(parameters, folder.path, environment);
-    assert.notEqual(code, 0);
+    assert.equal(code, 2);
     assert.match(stderr, says);
+    assert.deepEqual(await readdir(folder.path), [], "nothing was written");
     assert.doesNotMatch(stderr, /\n {4}at |hunter2/, "no stack, no secret");
     assert.doesNotMatch(stdout, /listens/);
   });
@@ -128,6 +146,48 @@ test("a folder that cannot be written to is a clear error that names the setting
   assert.equal(code, 2);
   assert.match(stderr, /DATABASE_URL/);
   assert.doesNotMatch(stderr, /\n {4}at /);
+});
+
+test("a key file that cannot be used is a clear error that names it", async () => {
+  await using folder = await temporaryFolder();
+  await mkdir(join(folder.path, ".posthaste/keys"), { recursive: true });
+  const { code, stderr } = await posthaste(["serve", "--port", "0", "--inbox-smtp-port", "0"], folder.path);
+  assert.deepEqual([code, /POSTHASTE_KEYS.*\.posthaste\/keys/.test(stderr)], [2, true], stderr);
+  assert.doesNotMatch(stderr, /\n {4}at /);
+});
+
+test("an empty variable is as none: it listens on this machine alone", async () => {
+  await using folder = await temporaryFolder();
+  const empty = {
+    HOST: "",
+    PORT: "",
+    DATABASE_URL: "",
+    PUBLIC_URL: "",
+    INBOX_SMTP_PORT: "",
+    POSTHASTE_KEYS: "",
+    EMAIL_HOST: "",
+  };
+  await using service = await startService(folder.path, empty);
+  assert.match(service.origin, /^http:\/\/127\.0\.0\.1:/);
+  assert.equal((await fetch(service.origin)).status, 200);
+});
+
+test("the limits count clients, not the proxy in front", async () => {
+  await using folder = await temporaryFolder();
+  await using service = await startService(folder.path, { TRUSTED_PROXIES: "1" });
+  for (let client = 1; client <= 22; client++) {
+    const response = await fetch(`${service.origin}/users/signup`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-forwarded-for": `198.51.100.${client}` },
+      body: JSON.stringify({ email: `kim${client}@example.com`, password: "correct horse battery" }),
+    });
+    assert.equal(response.status, 201);
+  }
+});
+
+test("--version says which it is", async () => {
+  const { code, stdout } = await posthaste(["--version"], ".");
+  assert.deepEqual([code, /^\d+\.\d+\.\d+\n$/.test(stdout)], [0, true]);
 });
 
 test("serve says what it listens on and what to open; its keys are readable by the owner alone; SIGTERM ends it with 0", async () => {

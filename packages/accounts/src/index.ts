@@ -5,6 +5,7 @@ export type { AccountsComposersOptions } from "./activation-mail.ts";
 export type { ActivationPolicy } from "./context.ts";
 export { parseKeyRing } from "./key-ring.ts";
 export type { KeyRing } from "./key-ring.ts";
+export { parsePublicUrl } from "./public-url.ts";
 export { migrateAccounts } from "./migration.ts";
 export type { Limit, Limits } from "./rate-limit.ts";
 export type { Client } from "./routes/exchange.ts";

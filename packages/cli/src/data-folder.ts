@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { migrateAccounts } from "@posthaste/accounts";
+import { migrateAccounts, parseKeyRing } from "@posthaste/accounts";
 import { migrateOutbox, openDatabase } from "@posthaste/outbox";
 import { PosthasteError } from "posthaste";
 import { badSetting } from "./exit.ts";
@@ -21,6 +21,8 @@ export function openMigrated(path: string): DatabaseSync {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const database = openDatabase(path);
+    // This thread answers requests, so it does not wait as long for a lock as the worker may.
+    database.exec("pragma busy_timeout = 1000");
     migrateOutbox(database);
     migrateAccounts(database);
     return database;
@@ -30,19 +32,36 @@ export function openMigrated(path: string): DatabaseSync {
   }
 }
 
+/** Where a developer's keys are kept. */
+const KEY_FILE = resolve(".posthaste/keys");
+
 /**
- * The key ring of a developer: made once and kept beside the database, readable by its owner alone.
+ * The key ring of a developer: made once and kept in `.posthaste/keys`, readable by its owner alone.
  *
- * @throws {SettingsError} naming POSTHASTE_KEYS, when the file cannot be read or made.
+ * @throws {SettingsError} naming POSTHASTE_KEYS and the file, when it cannot be read or made.
  */
-export function developmentKeys(databasePath: string): string {
-  const file = join(dirname(databasePath), "keys");
+export function developmentKeys(): string {
   try {
-    // "wx" fails where the file is there, so that of two processes that start at once one makes it and both read it.
-    writeFileSync(file, `dev:${randomBytes(32).toString("base64")}\n`, { mode: 0o600, flag: "wx" });
+    mkdirSync(dirname(KEY_FILE), { recursive: true, mode: 0o700 });
+    if (!existsSync(KEY_FILE)) makeKeys();
+    const keys = readFileSync(KEY_FILE, "utf8");
+    parseKeyRing(keys);
+    return keys;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST")
-      throw badSetting("POSTHASTE_KEYS", `not set, and ${file} cannot be made: ${(error as Error).message}`, error);
+    const reason = (error as Error).message;
+    throw badSetting("POSTHASTE_KEYS", `not set, and ${KEY_FILE} cannot be used: ${reason}`, error);
   }
-  return readFileSync(file, "utf8");
+}
+
+/** Whole or not at all: of two processes that start at once one's file is linked, and both read that. */
+function makeKeys(): void {
+  const draft = `${KEY_FILE}.${randomUUID()}`;
+  writeFileSync(draft, `dev:${randomBytes(32).toString("base64")}\n`, { mode: 0o600, flag: "wx" });
+  try {
+    linkSync(draft, KEY_FILE);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    unlinkSync(draft);
+  }
 }

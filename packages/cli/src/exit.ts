@@ -1,4 +1,4 @@
-import { PosthasteError, SettingsError } from "posthaste";
+import { AddressError, PosthasteError, SettingsError } from "posthaste";
 
 /** What the process answers its caller with: all went well; something failed; the command or a setting is wrong. */
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -10,7 +10,7 @@ export function report(error: unknown): number {
     return EXIT.failure;
   }
   console.error(`posthaste: ${error.message}`);
-  return error instanceof SettingsError ? EXIT.usage : EXIT.failure;
+  return error instanceof SettingsError || error instanceof AddressError ? EXIT.usage : EXIT.failure;
 }
 
 /** A setting that has a value that is not allowed, or cannot be used as it is. */

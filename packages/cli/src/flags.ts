@@ -8,7 +8,18 @@ function port(value: string): number {
   return number;
 }
 
-/** The flags that more than one command has, each beside its environment name; the flag wins. */
+function count(value: string): number {
+  if (!/^[0-9]{1,2}$/.test(value)) throw new InvalidArgumentError("It must be a whole number from 0 to 99.");
+  return Number(value);
+}
+
+/** An empty variable is as none; commander would take it for a value. */
+export function unsetEmpty(environment: NodeJS.ProcessEnv, options: readonly Option[]): void {
+  for (const { envVar } of options)
+    if (envVar !== undefined && environment[envVar] === "") Reflect.deleteProperty(environment, envVar);
+}
+
+/** The flags, each beside its environment name; the flag wins. */
 export const flag = {
   port: (standard: number) =>
     new Option("--port <number>", "where HTTP listens; 0 lets the system choose")
@@ -30,4 +41,9 @@ export const flag = {
       "--public-url <url>",
       "under which people reach the service; links are built from it (default: where HTTP listens)",
     ).env("PUBLIC_URL"),
+  trustedProxies: () =>
+    new Option("--trusted-proxies <number>", "how many proxies in front set X-Forwarded-For")
+      .env("TRUSTED_PROXIES")
+      .argParser(count)
+      .default(0),
 } as const;

@@ -1,11 +1,22 @@
 import { once } from "node:events";
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, Server } from "node:http";
+import { type AddressInfo, isIP, type Socket } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { badSetting } from "./exit.ts";
 
-/** Answers a request; the address is the client's. */
+/** Answers a request; the address is that of the connection's other end. */
 export type Handler = (request: Request, address: string | undefined) => Response | Promise<Response>;
+
+/**
+ * The client's address. Each proxy appends whom it heard from, so of X-Forwarded-For only as many entries from the right
+ * count as there are proxies of ours; everything left of them the client may have made up.
+ */
+export function clientAddress(request: Request, address: string | undefined, proxies: number): string | undefined {
+  if (proxies === 0) return address;
+  const hops = (request.headers.get("x-forwarded-for") ?? "").split(",").map((hop) => hop.trim());
+  const client = hops.at(-proxies) ?? "";
+  return isIP(client) === 0 ? address : client;
+}
 
 /** HTTP that listens. */
 export interface HttpServer {
@@ -27,6 +38,13 @@ export async function listen(host: string, port: number, handler: Handler): Prom
     fetch: (request, env) => handler(request, (env as HttpBindings).incoming.socket.remoteAddress),
     serverOptions: { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT },
   }) as Server;
+  // Connections that never asked for anything, such as a browser opens ahead, are not idle in Node's sense.
+  const silent = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+  });
+  server.on("request", (request: IncomingMessage) => silent.delete(request.socket));
   server.listen(port, host);
   try {
     await once(server, "listening");
@@ -37,14 +55,15 @@ export async function listen(host: string, port: number, handler: Handler): Prom
   let closed: Promise<void> | undefined;
   return {
     origin: `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`,
-    close: () => (closed ??= closeServer(server)),
+    close: () => (closed ??= closeServer(server, silent)),
   };
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, silent: ReadonlySet<Socket>): Promise<void> {
   const closed = once(server, "close");
   server.close();
   server.closeIdleConnections();
+  for (const socket of silent) socket.destroy();
   const grace = setTimeout(() => server.closeAllConnections(), GRACE);
   await closed;
   clearTimeout(grace);

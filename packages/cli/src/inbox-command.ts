@@ -1,4 +1,6 @@
 import { createInbox } from "@posthaste/inbox";
+import { isLoopback } from "posthaste";
+import { badSetting } from "./exit.ts";
 import { listen } from "./http-server.ts";
 import { untilStopped } from "./stop-signal.ts";
 
@@ -11,6 +13,8 @@ export interface InboxFlags {
 
 /** `posthaste inbox`: the development inbox alone, for an application of any kind. */
 export async function runInbox(flags: InboxFlags): Promise<void> {
+  if (!isLoopback(flags.host))
+    throw badSetting("HOST", "only a loopback address, such as 127.0.0.1: the inbox shows every mail to whoever asks");
   const stopped = untilStopped();
   await using stack = new AsyncDisposableStack();
   const inbox = stack.use(await createInbox({ smtpPort: flags.inboxSmtpPort }));

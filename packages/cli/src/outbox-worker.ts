@@ -13,6 +13,9 @@ export interface OutboxWorker {
 /** After a fault that ended the thread, in milliseconds. */
 const RESTART_DELAY = 1_000;
 
+/** How long the mail in flight may take to end once the service stops, in milliseconds. */
+const STOP_GRACE = 20_000;
+
 /** Sources run as they are, and so does the thread's. */
 const THREAD = new URL(`./outbox-thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
 
@@ -49,7 +52,11 @@ export function startOutboxWorker(
       if (thread.threadId === -1) return;
       const ended = new Promise((resolve) => thread.once("exit", resolve));
       tell("stop");
+      // A server may owe its reply to the end of data for ten minutes. What is *committing* then is so durably, and the
+      // next start settles it by the message's policy.
+      const grace = setTimeout(() => void thread.terminate(), STOP_GRACE);
       await ended;
+      clearTimeout(grace);
     },
   };
 }

@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { flag } from "./flags.ts";
+import { flag, unsetEmpty } from "./flags.ts";
 import type { InboxFlags } from "./inbox-command.ts";
 import type { SendTestEmailFlags } from "./send-test-email.ts";
 import type { ServeFlags } from "./serve-settings.ts";
@@ -31,6 +32,7 @@ export function createProgram(onExit: (code: number) => void): Command {
   const program = new Command("posthaste").description(
     "Mail that arrives: accounts with e-mail verification, an outbox, an inbox to develop against.",
   );
+  program.version(version());
   program.addHelpText("after", "\nEach command has its own --help.");
   program
     .command("serve")
@@ -40,6 +42,7 @@ export function createProgram(onExit: (code: number) => void): Command {
     .addOption(flag.database())
     .addOption(flag.publicUrl())
     .addOption(flag.inboxSmtpPort())
+    .addOption(flag.trustedProxies())
     .addHelpText("after", SERVE_HELP)
     .action(async (flags: ServeFlags) => await (await import("./serve.ts")).serve(flags));
   program
@@ -60,5 +63,11 @@ export function createProgram(onExit: (code: number) => void): Command {
       const { sendTestEmail } = await import("./send-test-email.ts");
       onExit(await sendTestEmail(to, flags));
     });
+  for (const { options } of program.commands) unsetEmpty(process.env, options);
   return program;
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
-import { createMailer, EmailMessage, getConnection, mailSettings, type Receipt } from "posthaste";
+import { createMailer, EmailMessage, getConnection, type Receipt } from "posthaste";
 import { EXIT } from "./exit.ts";
+import { checkedMail } from "./serve-settings.ts";
 
 /** The flags of `posthaste sendtestemail`. */
 export interface SendTestEmailFlags {
@@ -13,7 +14,7 @@ export interface SendTestEmailFlags {
  * @returns the exit code: 0 when every recipient's server accepted it.
  */
 export async function sendTestEmail(to: readonly string[], flags: SendTestEmailFlags): Promise<number> {
-  const settings = mailSettings();
+  const settings = checkedMail();
   const message = new EmailMessage({
     subject: `Test email from ${hostname()} on ${new Date().toISOString()}`,
     text: "If you're reading this, it was successful.",

@@ -2,7 +2,7 @@ import { createAccounts, parseKeyRing } from "@posthaste/accounts";
 import { createInbox, type Inbox } from "@posthaste/inbox";
 import type { MailSettings } from "posthaste";
 import { openMigrated } from "./data-folder.ts";
-import { type Handler, listen } from "./http-server.ts";
+import { clientAddress, type Handler, listen } from "./http-server.ts";
 import { log, logEvent } from "./log.ts";
 import { startOutboxWorker } from "./outbox-worker.ts";
 import { type ServeFlags, serveSettings } from "./serve-settings.ts";
@@ -48,7 +48,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   handler = (request, address) =>
     inbox !== undefined && isUnder(INBOX_PATH, request)
       ? inbox.fetch(request)
-      : accounts.fetch(request, clientOf(address));
+      : accounts.fetch(request, clientOf(clientAddress(request, address, flags.trustedProxies)));
   announce(http.origin, publicUrl, settings.databasePath, settings.mail, inbox);
   await stopped;
 }
