@@ -42,6 +42,18 @@ export interface Receipt {
   readonly error?: Error;
 }
 
+/** A message that is read as it is sent. */
+export interface StreamedMessage {
+  /** In octets; undefined where it shows only as it is read. */
+  readonly size: number | undefined;
+  /** Whether there are octets above 127. */
+  readonly eightBit: boolean;
+  /** Whether a header field is not ASCII. */
+  readonly smtpUtf8: boolean;
+  /** Its octets, from the start at each call. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
 /** What a transport needs of a message. {@link Message} is one. */
 export interface DeliverableMessage {
   readonly messageId: string;
@@ -49,6 +61,8 @@ export interface DeliverableMessage {
   envelope(): Envelope;
   /** The same bytes at every call. @throws {PosthasteError} when the message cannot be rendered. */
   toBytes(): Uint8Array;
+  /** How to read it piece by piece, where it has no bytes to have at once. Default: undefined. */
+  readonly streaming?: StreamedMessage | undefined;
 }
 
 /** One message whose end of data is about to leave. */

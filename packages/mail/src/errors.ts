@@ -40,6 +40,14 @@ export const ERROR_CODES = {
     fix: "pass what the field's documentation names",
   },
   "no-recipients": { title: "the message has no recipient", fix: "fill to, cc or bcc" },
+  streamed: {
+    title: "the message has streamed content, so there are no bytes to have at once",
+    fix: "use toStream(), or attach the content itself",
+  },
+  unreadable: {
+    title: "a file cannot be attached, or changed after it was",
+    fix: "check the path, and attach the file when it is complete",
+  },
   frozen: { title: "the message was rendered, and its bytes do not change any more", fix: "make a new message" },
   refused: {
     title: "the server refused the message, or all of its recipients, for good",

@@ -8,6 +8,7 @@ export type {
   RecipientOutcome,
   RecipientStatus,
   Reply,
+  StreamedMessage,
   Transport,
 } from "./delivery.ts";
 export {
@@ -25,6 +26,8 @@ export {
   TlsError,
 } from "./errors.ts";
 export { type Address, type Group, type Mailbox, parseAddressList, parseMailbox } from "./address/mailbox.ts";
+export type { Alternative, AttachableMessage, Attachment, Content } from "./message/attachment.ts";
+export type { HeaderValue } from "./message/header-field.ts";
 export { Message, type MessageFields } from "./message/message.ts";
 export { makeMessageId } from "./message/message-id.ts";
 export { type Backend, type Environment, type MailSettings, mailSettings } from "./settings/environment.ts";

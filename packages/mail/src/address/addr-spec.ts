@@ -1,4 +1,5 @@
 import { AddressError } from "../errors.ts";
+import { hasControl } from "../text.ts";
 import { isAddressLiteral, toALabels } from "./domain.ts";
 
 /** RFC 5321 section 4.5.3.1.1. */
@@ -34,8 +35,7 @@ export function addrSpec(localPart: string, domain: string, field: string): stri
   const local = isDotAtom(localPart) ? localPart : `"${localPart.replace(/["\\]/g, "\\$&")}"`;
   const written = `${local}@${host}`;
   if (octets(local) > LOCAL_PART_OCTETS || octets(written) > ADDR_SPEC_OCTETS) {
-    const message = `${field}: the address is too long; 64 octets may stand before the @, 254 in all`;
-    throw new AddressError("address-length", message, { field });
+    throw tooLong(field);
   }
   return written;
 }
@@ -44,9 +44,32 @@ function addressLiteral(domain: string): string | undefined {
   return isAddressLiteral(domain) ? domain.toLowerCase().replace("[ipv6:", "[IPv6:") : undefined;
 }
 
+/** RFC 5321 section 4.1.2: `Mailbox = Local-part "@" ( Domain / address-literal )`, with RFC 6531's UTF8-non-ascii. */
+const MAILBOX =
+  /^(?:([^\0-\x20\x7f"(),:;<>@[\]\\]+)|"((?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\uffff]|\\[\x20-\x7e])*)")@([^\s()]+)$/;
+
+/**
+ * A path as SMTP has it: no comment, no white space, no display name.
+ *
+ * @throws {AddressError} naming the field.
+ */
+export function parsePath(text: string, field: string): string {
+  const [found, dotAtom, quoted = "", domain = ""] = hasControl(text) ? [] : (MAILBOX.exec(text) ?? []);
+  if (found === undefined || (dotAtom !== undefined && !isDotAtom(dotAtom)) || !text.isWellFormed()) {
+    throw syntaxError(field, "it is no local-part@domain");
+  }
+  if (octets(text.slice(0, text.lastIndexOf("@"))) > LOCAL_PART_OCTETS) throw tooLong(field);
+  return addrSpec(dotAtom ?? quoted.replace(/\\(.)/g, "$1"), domain, field);
+}
+
 /** The domain of an addr-spec in canonical form. */
 export function domainOf(addrSpec: string): string {
   return addrSpec.slice(addrSpec.lastIndexOf("@") + 1);
+}
+
+function tooLong(field: string): AddressError {
+  const message = `${field}: the address is too long; 64 octets may stand before the @, 254 in all`;
+  return new AddressError("address-length", message, { field });
 }
 
 export function syntaxError(field: string, reason: string): AddressError {

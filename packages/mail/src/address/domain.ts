@@ -40,5 +40,13 @@ function isDomain(domain: string): boolean {
 export function isAddressLiteral(domain: string): boolean {
   const content = /^\[(.*)\]$/.exec(domain)?.[1];
   if (content === undefined) return false;
-  return /^IPv6:/i.test(content) ? isIPv6(content.slice(5)) && !content.includes("%") : isIPv4(content);
+  return /^IPv6:/i.test(content) ? isIPv6Address(content.slice(5)) : isIPv4(content);
+}
+
+/** Without a zone; `::` stands for two groups at least (RFC 5321 section 4.1.3), so beside it there are six at most. */
+function isIPv6Address(address: string): boolean {
+  if (!isIPv6(address) || address.includes("%")) return false;
+  const groups = address.split(":").filter((group) => group !== "");
+  const count = groups.length + (groups.at(-1)?.includes(".") === true ? 1 : 0);
+  return !address.includes("::") || count <= 6;
 }

@@ -1,8 +1,12 @@
-import type { Mailbox } from "../address/mailbox.ts";
+import { type Address, type Mailbox, parseAddressList } from "../address/mailbox.ts";
 import { HeaderError } from "../errors.ts";
 import { encodedWords, looksEncoded } from "../mime/encoded-word.ts";
 import { foldTokens, foldUnstructured } from "../mime/folding.ts";
 import { hasControl, isAscii } from "../text.ts";
+import { checkDate, dateTime, isDateTime } from "./date-time.ts";
+
+/** What a header field may be given as. Undefined and null are absent; of an array each element is a field. */
+export type HeaderValue = string | number | boolean | Date | null | undefined | readonly (string | number | Date)[];
 
 /** RFC 5322 section 3.6.8: printable US-ASCII without the colon; a name of more would leave its line no room. */
 const FIELD_NAME = /^[\x21-\x39\x3b-\x7e]{1,76}$/;
@@ -13,87 +17,146 @@ const ATOMS = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|
 /** What is never broken has so many characters at most: with a field name of 76, a line has 998. */
 const TOKEN_LENGTH = 900;
 
-/** What the message writes itself; given in `headers`, one of two would be wrong. */
-const WRITTEN_BY_MESSAGE: Readonly<Record<string, string>> = {
-  from: "from",
-  to: "to",
-  cc: "cc",
-  bcc: "bcc",
-  "reply-to": "replyTo",
-  subject: "subject",
-  date: "date",
-  "message-id": "messageId",
-  "mime-version": "",
-  "content-type": "",
-  "content-transfer-encoding": "",
+/** The grammar of a field body. `words`: ASCII, folded at white space only, so that a URL or msg-id is never broken. */
+type Grammar = "addresses" | "mailbox" | "date-time" | "words" | "unstructured";
+
+const GRAMMAR: Readonly<Record<string, Grammar>> = {
+  from: "addresses",
+  sender: "mailbox",
+  to: "addresses",
+  cc: "addresses",
+  "reply-to": "addresses",
+  "resent-from": "addresses",
+  "resent-sender": "mailbox",
+  "resent-to": "addresses",
+  "resent-cc": "addresses",
+  "resent-reply-to": "addresses",
+  "disposition-notification-to": "addresses",
+  date: "date-time",
+  "resent-date": "date-time",
+  "message-id": "words",
+  "resent-message-id": "words",
+  "in-reply-to": "words",
+  references: "words",
+  "auto-submitted": "words",
+  precedence: "words",
+  priority: "words",
+  importance: "words",
+  "x-priority": "words",
+  "return-path": "words",
 };
 
-/**
- * The fields whose grammar knows no encoded-word: lists of msg-ids, URLs and keywords. They are folded at white space
- * only, so a URL is never broken.
- */
-const STRUCTURED =
-  /^(?:in-reply-to|references|auto-submitted|precedence|list-.*|x-priority|importance|priority|return-path|sender)$/i;
+/** Fields that the message writes itself and nobody else may; the value says what to use instead. */
+const RESERVED: Readonly<Record<string, string>> = {
+  bcc: "use the message's bcc",
+  "resent-bcc": "recipients belong to the envelope",
+  subject: "use the message's subject",
+  "mime-version": "the message writes it",
+  "content-type": "the message writes it",
+  "content-transfer-encoding": "the message writes it",
+};
+
+function grammarOf(name: string): Grammar {
+  const lower = name.toLowerCase();
+  if (lower.startsWith("list-")) return "words";
+  return Object.hasOwn(GRAMMAR, lower) ? (GRAMMAR[lower] ?? "unstructured") : "unstructured";
+}
 
 /** @throws {HeaderError} when the text has a control or is not Unicode; `field` names where it came from. */
 export function checkHeaderText(text: string, field: string): string {
-  if (typeof text !== "string") throw new HeaderError("bad-value", `${field}: not a string`, { field });
   if (hasControl(text))
     throw new HeaderError("header-control", `${field}: contains a line break or another control character`, { field });
   if (!text.isWellFormed()) throw new HeaderError("not-text", `${field}: contains a lone surrogate`, { field });
   return text;
 }
 
-/** A header field that the caller gave in `headers`. */
-export function extraField(name: string, value: string): string {
-  const field = `headers[${JSON.stringify(name)}]`;
-  if (!FIELD_NAME.test(name))
+/** @throws {HeaderError} when the name is none, or one that the message writes itself. */
+export function checkFieldName(name: string): void {
+  const field = fieldOf(name);
+  if (!FIELD_NAME.test(name)) {
     throw new HeaderError(
       "header-name",
       `${field}: a header field name is 1 to 76 printable ASCII characters without a colon`,
       { field },
     );
-  const own = Object.hasOwn(WRITTEN_BY_MESSAGE, name.toLowerCase())
-    ? WRITTEN_BY_MESSAGE[name.toLowerCase()]
-    : undefined;
-  if (own !== undefined) {
-    const remedy = own === "" ? "the message writes it" : `use the message's ${own}`;
-    throw new HeaderError("header-reserved", `${field}: not allowed in headers; ${remedy}`, { field });
   }
-  checkHeaderText(value, field);
-  return STRUCTURED.test(name) ? structuredField(name, value, field) : foldUnstructured(name, value);
+  const lower = name.toLowerCase();
+  if (Object.hasOwn(RESERVED, lower))
+    throw new HeaderError("header-reserved", `${field}: not allowed in headers; ${RESERVED[lower]}`, { field });
 }
 
-function structuredField(name: string, value: string, field: string): string {
-  if (!isAscii(value))
+export function fieldOf(name: string): string {
+  return `headers[${JSON.stringify(name)}]`;
+}
+
+/** A header field that the caller gave, by its grammar. */
+export function headerField(name: string, value: string | number | boolean | Date): string {
+  const field = fieldOf(name);
+  if (value instanceof Date) return foldTokens(name, [dateTime(checkDate(value, field))]);
+  const text = checkHeaderText(String(value), field);
+  switch (grammarOf(name)) {
+    case "addresses":
+      return addressField(name, parseAddressList(text, field));
+    case "mailbox":
+      return addressField(name, one(parseAddressList(text, field), field));
+    case "date-time":
+      if (!isDateTime(text))
+        throw new HeaderError("bad-value", `${field}: not a date such as Mon, 23 Nov 2026 09:00:00 +0000`, { field });
+      return foldTokens(name, [text]);
+    case "words":
+      return wordsField(name, text, field);
+    case "unstructured":
+      return foldUnstructured(name, text);
+  }
+}
+
+function one(addresses: readonly Address[], field: string): readonly Address[] {
+  const [address] = addresses;
+  if (addresses.length === 1 && address !== undefined && "addrSpec" in address) return addresses;
+  throw new HeaderError("bad-value", `${field}: must be one mailbox`, { field });
+}
+
+function wordsField(name: string, text: string, field: string): string {
+  if (!isAscii(text))
     throw new HeaderError("bad-value", `${field}: the grammar of this field allows ASCII only`, { field });
-  const tokens = value.split(/[ \t]+/).filter((token) => token !== "");
-  if (tokens.some((token) => token.length > TOKEN_LENGTH))
+  const words = text.split(/[ \t]+/).filter((word) => word !== "");
+  if (words.some((word) => word.length > TOKEN_LENGTH))
     throw new HeaderError("bad-value", `${field}: a word of it has more than ${TOKEN_LENGTH} characters`, { field });
-  return foldTokens(name, tokens);
+  return foldTokens(name, words);
 }
 
-/** An address field: mailboxes with a comma between, folded behind the commas. */
-export function mailboxField(name: string, mailboxes: readonly Mailbox[]): string {
-  const tokens = mailboxes.flatMap((mailbox, index) => {
-    const written = mailboxTokens(mailbox);
-    if (index < mailboxes.length - 1) written.push(`${written.pop()},`);
-    return written;
+/** An address field: addresses with a comma between, folded behind the commas and inside display names. */
+export function addressField(name: string, addresses: readonly Address[]): string {
+  const tokens: string[] = [];
+  addresses.forEach((address, index) => {
+    tokens.push(...addressTokens(address));
+    if (index < addresses.length - 1) tokens.push(`${tokens.pop() ?? ""},`);
   });
   return foldTokens(name, tokens);
 }
 
-/** The parts of a mailbox between which its field may be folded. */
+/** The parts of an address between which its field may be folded. */
+function addressTokens(address: Address): string[] {
+  if ("addrSpec" in address) return mailboxTokens(address);
+  const tokens = phraseTokens(address.displayName);
+  tokens.push(`${tokens.pop() ?? '""'}:`);
+  address.mailboxes.forEach((mailbox, index) => {
+    tokens.push(...mailboxTokens(mailbox));
+    if (index < address.mailboxes.length - 1) tokens.push(`${tokens.pop() ?? ""},`);
+  });
+  tokens.push(`${tokens.pop() ?? ""};`);
+  return tokens;
+}
+
 function mailboxTokens({ displayName, addrSpec }: Mailbox): string[] {
   if (displayName === "") return [addrSpec];
   return [...phraseTokens(displayName), `<${addrSpec}>`];
 }
 
 function phraseTokens(displayName: string): string[] {
-  if (!isAscii(displayName) || looksEncoded(displayName) || displayName.includes("\t")) {
+  if (ATOMS.test(displayName) && !looksEncoded(displayName)) return displayName.split(" ");
+  if (!isAscii(displayName) || looksEncoded(displayName) || displayName.includes("\t"))
     return encodedWords(displayName, 60);
-  }
-  if (ATOMS.test(displayName)) return displayName.split(" ");
   const quoted = `"${displayName.replace(/["\\]/g, "\\$&")}"`;
   return quoted.length > TOKEN_LENGTH ? encodedWords(displayName, 60) : [quoted];
 }

@@ -1,55 +1,65 @@
 import { domainOf } from "../address/addr-spec.ts";
 import { type Mailbox, parseMailbox } from "../address/mailbox.ts";
-import type { DeliverableMessage, Envelope } from "../delivery.ts";
-import { HeaderError, MessageError } from "../errors.ts";
-import { foldTokens, foldUnstructured } from "../mime/folding.ts";
-import { alternativePart, type BodyPart, textPart } from "./body.ts";
-import { checkDate, dateTime } from "./date-time.ts";
-import { checkHeaderText, extraField, mailboxField } from "./header-field.ts";
+import type { DeliverableMessage, Envelope, StreamedMessage } from "../delivery.ts";
+import { MessageError } from "../errors.ts";
+import { isAscii } from "../text.ts";
+import { type Alternative, type Attachment, bad, checkAttachment, type Content } from "./attachment.ts";
+import { boundarySource, type Piece } from "./body-part.ts";
+import { bodyOf } from "./body.ts";
+import { checkDate } from "./date-time.ts";
+import { fileAttachment } from "./file-content.ts";
+import type { HeaderValue } from "./header-field.ts";
+import { authorsOf, givenMessageId, headerSection } from "./header-section.ts";
+import { checkFields, listOf, textOf } from "./message-fields.ts";
 import { checkMessageId, makeMessageId } from "./message-id.ts";
+import { checkCharset } from "./part.ts";
+import { bytesOf, isAsciiBytes, sizeOf, streamOf } from "./rendered.ts";
 
 /** The most recipients that one message may have. */
 const RECIPIENT_LIMIT = 100_000;
-/** The most header fields that a caller may add. */
-const HEADER_LIMIT = 1_000;
 
 /** What a message is made of; Django's `EmailMessage` and `EmailMultiAlternatives` in one. */
 export interface MessageFields {
-  /** Default: empty. */
-  readonly subject?: string | undefined;
-  /** The body as plain text. Default: empty, unless there is html. */
-  readonly text?: string | undefined;
+  /** Default: empty. A number is printed. */
+  readonly subject?: string | number | null | undefined;
+  /** The body as plain text. Default: empty, and then none beside html or attachments. */
+  readonly text?: string | null | undefined;
   /** The body as HTML; beside a text it makes `multipart/alternative`. An empty string is as none. */
-  readonly html?: string | undefined;
-  /** The author, such as `김철수 <kim@example.com>`. Default: that of the mailer (`DEFAULT_FROM_EMAIL`). */
-  readonly from?: string | undefined;
-  /** The recipients, one mailbox each. */
-  readonly to?: readonly string[] | undefined;
-  readonly cc?: readonly string[] | undefined;
+  readonly html?: string | null | undefined;
+  /**
+   * The author, such as `김철수 <kim@example.com>`; several with commas between. Default: that of the mailer
+   * (`DEFAULT_FROM_EMAIL`).
+   */
+  readonly from?: string | null | undefined;
+  /** The recipients, one mailbox each. Empty strings are left out. */
+  readonly to?: readonly string[] | null | undefined;
+  readonly cc?: readonly string[] | null | undefined;
   /** Recipients of the envelope that no header field names. */
-  readonly bcc?: readonly string[] | undefined;
-  readonly replyTo?: readonly string[] | undefined;
-  /** Further header fields. Names are case-insensitive; undefined and null are absent, numbers are printed. */
-  readonly headers?: Readonly<Record<string, string | number | null | undefined>> | undefined;
+  readonly bcc?: readonly string[] | null | undefined;
+  readonly replyTo?: readonly string[] | null | undefined;
+  /**
+   * Further header fields. Names are case-insensitive. From, To, Cc, Reply-To, Date and Message-ID stand for the
+   * message's own, and the envelope stays; Bcc, Subject and those of MIME are errors.
+   */
+  readonly headers?: Readonly<Record<string, HeaderValue>> | null | undefined;
+  readonly attachments?: readonly Attachment[] | null | undefined;
+  /** Further versions of the body, behind html; the last is the richest (RFC 2046 section 5.1.4). */
+  readonly alternatives?: readonly Alternative[] | null | undefined;
+  /** Of text, html and alternatives. Default: `utf-8`. */
+  readonly charset?: string | null | undefined;
   /** With its angle brackets. Default: made once, on the domain of From. */
-  readonly messageId?: string | undefined;
+  readonly messageId?: string | null | undefined;
   /** Default: the time at which the message was made. */
-  readonly date?: Date | undefined;
+  readonly date?: Date | null | undefined;
+  /** Whether the Date field is in this process's time zone; Django's `EMAIL_USE_LOCALTIME`. Default: false, UTC. */
+  readonly localTime?: boolean | null | undefined;
 }
 
-const FIELDS: readonly (keyof MessageFields)[] = [
-  "subject",
-  "text",
-  "html",
-  "from",
-  "to",
-  "cc",
-  "bcc",
-  "replyTo",
-  "headers",
-  "messageId",
-  "date",
-];
+interface Rendered {
+  readonly pieces: readonly Piece[];
+  readonly envelope: Envelope;
+  readonly isStreamed: boolean;
+}
 
 /**
  * An e-mail message (RFC 5322). Its fields may change until it is rendered; then it is frozen, and its bytes are the
@@ -64,31 +74,37 @@ export class Message implements DeliverableMessage {
   cc: string[];
   bcc: string[];
   replyTo: string[];
-  headers: Record<string, string | number | null | undefined>;
+  headers: Record<string, HeaderValue>;
+  attachments: Attachment[];
+  alternatives: Alternative[];
+  charset: string;
+  localTime: boolean;
   readonly #date: Date;
   #messageId: string | undefined;
-  #envelope: Envelope | undefined;
+  #rendered: Rendered | undefined;
   #bytes: Uint8Array | undefined;
 
   /**
-   * @throws {MessageError} for a field that does not exist, or a list that is not an array of strings.
+   * @throws {MessageError} naming the field, when it does not exist or has a value of the wrong type.
    * @throws {HeaderError} for a malformed messageId.
    */
   constructor(fields: MessageFields = {}) {
-    const unknown = Object.keys(fields).find((name) => !(FIELDS as readonly string[]).includes(name));
-    if (unknown !== undefined)
-      throw new MessageError("bad-value", `${unknown}: a message has no such field`, { field: unknown });
+    checkFields(fields);
     this.subject = textOf(fields.subject, "subject");
     this.text = textOf(fields.text, "text");
     this.html = textOf(fields.html, "html");
-    this.from = fields.from === undefined ? undefined : textOf(fields.from, "from");
+    this.from = fields.from === undefined || fields.from === null ? undefined : textOf(fields.from, "from");
     this.to = listOf(fields.to, "to");
     this.cc = listOf(fields.cc, "cc");
     this.bcc = listOf(fields.bcc, "bcc");
     this.replyTo = listOf(fields.replyTo, "replyTo");
     this.headers = { ...fields.headers };
+    this.attachments = listOf(fields.attachments, "attachments");
+    this.alternatives = listOf(fields.alternatives, "alternatives");
+    this.charset = fields.charset ?? "utf-8";
+    this.localTime = fields.localTime ?? false;
     this.#date = new Date(checkDate(fields.date ?? new Date()));
-    if (fields.messageId !== undefined) this.#messageId = checkMessageId(fields.messageId);
+    if (fields.messageId !== undefined && fields.messageId !== null) this.#messageId = checkMessageId(fields.messageId);
   }
 
   /**
@@ -97,7 +113,8 @@ export class Message implements DeliverableMessage {
    * @throws {AddressError} when it must be made and `from` is not a mailbox.
    */
   get messageId(): string {
-    this.#messageId ??= makeMessageId(domainOf(this.#author().addrSpec));
+    const given = this.#messageId === undefined ? givenMessageId(this.headers) : undefined;
+    this.#messageId ??= given === undefined ? makeMessageId(domainOf(this.#author().addrSpec)) : checkMessageId(given);
     return this.#messageId;
   }
 
@@ -106,9 +123,9 @@ export class Message implements DeliverableMessage {
     return new Date(this.#date);
   }
 
-  /** to, cc, bcc in this order, as they were given. */
+  /** to, cc, bcc in this order, as they were given, but empty strings. */
   recipients(): string[] {
-    return [...this.to, ...this.cc, ...this.bcc];
+    return [...this.to, ...this.cc, ...this.bcc].filter((recipient) => recipient !== "");
   }
 
   /**
@@ -117,118 +134,124 @@ export class Message implements DeliverableMessage {
    * @throws {AddressError} naming the field, when an address is not one mailbox.
    */
   envelope(): Envelope {
-    if (this.#envelope !== undefined) return this.#envelope;
-    const recipients = [...mailboxes(this.to, "to"), ...mailboxes(this.cc, "cc"), ...mailboxes(this.bcc, "bcc")];
-    if (recipients.length > RECIPIENT_LIMIT)
-      throw new MessageError("bad-value", `to: more than ${RECIPIENT_LIMIT} recipients`, { field: "to" });
-    const forwardPaths = [...new Set(recipients.map((mailbox) => mailbox.addrSpec))];
-    return Object.freeze({ reversePath: this.#author().addrSpec, forwardPaths: Object.freeze(forwardPaths) });
+    return this.#rendered?.envelope ?? this.#envelope(mailboxes(this.to, "to"), mailboxes(this.cc, "cc"));
   }
 
   /**
-   * The message as SMTP carries it: 7-bit, CRLF line ends. Rendered at the first call, which freezes the message.
+   * Adds an attachment, as Django's `attach`: a file name, content and its type, or an attachment as one object.
    *
-   * @throws {HeaderError | AddressError | MessageError} naming the field that cannot be written.
+   * @throws {MessageError} naming the field; `frozen` when the message was rendered.
+   */
+  attach(attachment: Attachment): void;
+  attach(filename: string | undefined, content: Content | Message, contentType?: string): void;
+  attach(first: Attachment | string | undefined, content?: Content | Message, contentType?: string): void {
+    this.#checkOpen();
+    const isAttachment = typeof first === "object" && first !== null;
+    const attachment = isAttachment ? first : ({ filename: first, content, contentType } as Attachment);
+    this.attachments.push(checkAttachment(attachment, `attachments[${this.attachments.length}]`));
+  }
+
+  /**
+   * Adds a file, as Django's `attach_file`. It is looked at now and read when the message is sent, each time anew; one
+   * that changed in between fails that attempt.
+   *
+   * @throws {MessageError} `unreadable`, when there is no such file.
+   */
+  attachFile(path: string, contentType?: string): void {
+    this.attach(fileAttachment(path, contentType));
+  }
+
+  /** Adds another version of the body, as Django's `attach_alternative`. @throws {MessageError} naming the field. */
+  attachAlternative(content: string | Uint8Array, contentType: string): void {
+    this.#checkOpen();
+    if (content === undefined || content === null)
+      throw bad(`alternatives[${this.alternatives.length}].content`, "must be provided");
+    this.alternatives.push({ content, contentType });
+  }
+
+  /**
+   * The message as SMTP carries it. Rendered at the first call, which freezes the message.
+   *
+   * @throws {HeaderError | AddressError | MessageError} naming the field that cannot be written; `streamed` when there
+   * is content that is read as it is sent.
    */
   toBytes(): Uint8Array {
-    if (this.#bytes === undefined) {
-      const envelope = this.envelope();
-      this.#bytes = new TextEncoder().encode(this.#render());
-      this.#envelope = envelope;
-      this.#freeze();
-    }
+    const { pieces, isStreamed } = this.#render();
+    if (isStreamed)
+      throw new MessageError("streamed", "toBytes: the message has streamed content; use toStream()", {
+        field: "attachments",
+      });
+    this.#bytes ??= bytesOf(pieces as readonly (string | Uint8Array)[]);
     return this.#bytes;
+  }
+
+  /** The same in chunks, streamed content included; each call reads it anew. */
+  toStream(): AsyncIterable<Uint8Array> {
+    return streamOf(this.#render().pieces);
+  }
+
+  /** How to send it without having it in memory; undefined where {@link toBytes} does. */
+  get streaming(): StreamedMessage | undefined {
+    const { pieces, isStreamed } = this.#render();
+    if (!isStreamed) return undefined;
+    const [header = ""] = pieces;
+    return {
+      size: sizeOf(pieces),
+      eightBit: !pieces.every((piece) =>
+        typeof piece === "string" ? isAscii(piece) : !(piece instanceof Uint8Array) || isAsciiBytes(piece),
+      ),
+      smtpUtf8: typeof header === "string" && !isAscii(header),
+      open: () => streamOf(pieces),
+    };
   }
 
   /** A copy that has the author. Both have the same Message-ID and Date, whichever is asked for them first. */
   withFrom(from: string): Message {
-    const { subject, text, html, to, cc, bcc, replyTo, headers, date } = this;
-    const copy = new Message({
-      subject,
-      text,
-      html,
-      from,
-      to,
-      cc,
-      bcc,
-      replyTo,
-      headers,
-      date,
-      messageId: this.#messageId,
-    });
+    const copy = new Message({ ...this, from, date: this.#date, messageId: this.#messageId });
     this.#messageId = copy.messageId;
     return copy;
   }
 
   #author(): Mailbox {
-    return parseMailbox(this.from ?? "", "from");
+    return authorsOf(this.from ?? "")[0];
   }
 
-  #render(): string {
-    const body = this.#body();
-    return this.#header() + body.header + "\r\n" + body.content;
+  #envelope(to: readonly Mailbox[], cc: readonly Mailbox[]): Envelope {
+    const recipients = [...to, ...cc, ...mailboxes(this.bcc, "bcc")];
+    if (recipients.length > RECIPIENT_LIMIT) throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
+    const forwardPaths = [...new Set(recipients.map((mailbox) => mailbox.addrSpec))];
+    return Object.freeze({ reversePath: this.#author().addrSpec, forwardPaths: Object.freeze(forwardPaths) });
   }
 
-  #header(): string {
-    const field = (name: string, list: readonly string[], key: string): string =>
-      list.length === 0 ? "" : mailboxField(name, mailboxes(list, key));
-    return (
-      mailboxField("From", [this.#author()]) +
-      field("To", this.to, "to") +
-      field("Cc", this.cc, "cc") +
-      field("Reply-To", this.replyTo, "replyTo") +
-      foldUnstructured("Subject", checkHeaderText(this.subject, "subject")) +
-      `Date: ${dateTime(this.#date)}\r\n` +
-      foldTokens("Message-ID", [this.messageId]) +
-      extraFields(this.headers) +
-      "MIME-Version: 1.0\r\n"
-    );
+  #render(): Rendered {
+    if (this.#rendered !== undefined) return this.#rendered;
+    const [to, cc] = [mailboxes(this.to, "to"), mailboxes(this.cc, "cc")];
+    const envelope = this.#envelope(to, cc);
+    this.attachments.forEach((attachment, index) => checkAttachment(attachment, `attachments[${index}]`));
+    const { messageId, subject, headers, localTime } = this;
+    const replyTo = mailboxes(this.replyTo, "replyTo");
+    const from = authorsOf(this.from ?? "");
+    const header = headerSection({ from, to, cc, replyTo, subject, date: this.#date, localTime, messageId, headers });
+    const body = bodyOf({ ...this, charset: checkCharset(this.charset) }, boundarySource(messageId));
+    const pieces = [`${header}MIME-Version: 1.0\r\n${body.header}\r\n`, ...body.pieces];
+    const isStreamed = pieces.some((piece) => typeof piece === "object" && "open" in piece);
+    this.#rendered = { pieces, envelope, isStreamed };
+    this.#freeze();
+    return this.#rendered;
   }
 
-  #body(): BodyPart {
-    const html = this.html === "" ? undefined : textPart(this.html, "html", "html");
-    if (html !== undefined && this.text === "") return html;
-    const text = textPart(this.text, "plain", "text");
-    return html === undefined ? text : alternativePart([text, html], this.messageId);
+  #checkOpen(): void {
+    if (this.#rendered !== undefined)
+      throw new MessageError("frozen", "the message was rendered, and does not change any more");
   }
 
   #freeze(): void {
-    for (const list of [this.to, this.cc, this.bcc, this.replyTo, this.headers]) Object.freeze(list);
+    const { to, cc, bcc, replyTo, headers, attachments, alternatives } = this;
+    for (const field of [to, cc, bcc, replyTo, headers, attachments, alternatives]) Object.freeze(field);
     Object.freeze(this);
   }
 }
 
 function mailboxes(list: readonly string[], field: string): Mailbox[] {
-  return list.map((text, index) => parseMailbox(text, `${field}[${index}]`));
-}
-
-function extraFields(headers: Readonly<Record<string, string | number | null | undefined>>): string {
-  const given = Object.entries(headers).flatMap(([name, value]) =>
-    value === undefined || value === null ? [] : [[name, value] as const],
-  );
-  if (given.length > HEADER_LIMIT)
-    throw new HeaderError("bad-value", `headers: more than ${HEADER_LIMIT} fields`, { field: "headers" });
-  const names = new Set<string>();
-  return given
-    .map(([name, value]) => {
-      const field = `headers[${JSON.stringify(name)}]`;
-      if (names.has(name.toLowerCase()))
-        throw new HeaderError("header-name", `${field}: given twice, in another case`, { field });
-      names.add(name.toLowerCase());
-      return extraField(name, typeof value === "number" ? String(value) : value);
-    })
-    .join("");
-}
-
-function textOf(value: unknown, field: string): string {
-  if (value === undefined || value === null) return "";
-  if (typeof value !== "string") throw new MessageError("bad-value", `${field}: not a string`, { field });
-  return value;
-}
-
-function listOf(value: unknown, field: string): string[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value))
-    throw new MessageError("bad-value", `${field}: not an array; each recipient is an element of its own`, { field });
-  return [...(value as string[])];
+  return list.flatMap((text, index) => (text === "" ? [] : [parseMailbox(text, `${field}[${index}]`)]));
 }

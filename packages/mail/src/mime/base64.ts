@@ -1,24 +1,72 @@
-/** RFC 2045 section 6.8: at most 76 characters a line, which is 57 octets. */
+/**
+ * Base64 (RFC 2045 section 6.8) in lines of at most 76 characters.
+ *
+ * Text that is to be broken into lines is encoded by a table of 12 bits to two characters, since the platform's own
+ * encoder knows no lines: breaking what it made takes twice as long again (25 MB: 22 ms for the platform's without
+ * lines, 50 for this, 105 for copying the platform's line by line, 110 for slicing strings).
+ */
+
+/** 76 characters are 57 octets. */
 const LINE_OCTETS = 57;
+/** Characters count in pairs from here on: a line has 38 and its CRLF. */
+const LINE_PAIRS = 39;
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** Pairs in the byte order of the machine. */
+const PAIRS = pairs((value) => [ALPHABET.charCodeAt(value >> 6), ALPHABET.charCodeAt(value & 63)], 4096);
+const [CRLF = 0] = pairs(() => [0x0d, 0x0a], 1);
+
+function pairs(characters: (value: number) => readonly number[], count: number): Uint16Array {
+  return new Uint16Array(
+    Uint8Array.from({ length: count * 2 }, (_, index) => characters(index >> 1)[index & 1] ?? 0).buffer,
+  );
+}
 
 /** Base64 without line breaks. */
 export function base64(octets: Uint8Array): string {
   return view(octets).toString("base64");
 }
 
-/** Base64 in lines of 76 characters that end with CRLF, the last one too. */
-export function base64Lines(octets: Uint8Array): string {
-  const buffer = view(octets);
-  let lines = "";
-  for (let start = 0; start < buffer.length; start += LINE_OCTETS) {
-    lines += buffer.toString("base64", start, Math.min(start + LINE_OCTETS, buffer.length)) + "\r\n";
+/** Base64 in lines that end with CRLF, the last one too. */
+export function base64Lines(octets: Uint8Array): Uint8Array {
+  const fullLines = Math.floor(octets.length / LINE_OCTETS);
+  const lines = new Uint16Array(base64LinesLength(octets.length) / 2);
+  encodeFullLines(octets, fullLines, lines);
+  const written = Buffer.from(lines.buffer);
+  const rest = octets.subarray(fullLines * LINE_OCTETS);
+  if (rest.length > 0) written.write(base64(rest) + "\r\n", fullLines * LINE_PAIRS * 2, "latin1");
+  return written;
+}
+
+function encodeFullLines(octets: Uint8Array, count: number, lines: Uint16Array): void {
+  let from = 0;
+  let to = 0;
+  for (let line = 0; line < count; line++) {
+    for (const end = from + LINE_OCTETS; from < end; from += 3) {
+      const second = octets[from + 1]!;
+      lines[to++] = PAIRS[(octets[from]! << 4) | (second >> 4)]!;
+      lines[to++] = PAIRS[((second & 15) << 8) | octets[from + 2]!]!;
+    }
+    lines[to++] = CRLF;
   }
-  return lines;
 }
 
 /** The length of {@link base64Lines} for so many octets. */
 export function base64LinesLength(octets: number): number {
   return Math.ceil(octets / 3) * 4 + Math.ceil(octets / LINE_OCTETS) * 2;
+}
+
+/** The same of a stream, whose chunks may have any length. */
+export async function* base64LinesOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let rest: Uint8Array = new Uint8Array();
+  for await (const chunk of source) {
+    const octets = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const whole = octets.length - (octets.length % LINE_OCTETS);
+    if (whole > 0) yield base64Lines(octets.subarray(0, whole));
+    // A copy: the source may use its buffer again.
+    rest = octets.slice(whole);
+  }
+  if (rest.length > 0) yield base64Lines(rest);
 }
 
 /** The octets that canonical base64 stands for, or undefined when it is not canonical (RFC 4648 section 3.5). */

@@ -1,6 +1,6 @@
 import type { DeliverableMessage, Transport } from "../delivery.ts";
 import { Message } from "../message/message.ts";
-import { deliverEach, type Rendered } from "./rendering.ts";
+import { contentOf, deliverEach, type Rendered } from "./rendering.ts";
 
 /** Options of {@link consoleTransport}. */
 export interface ConsoleOptions {
@@ -18,32 +18,34 @@ const TERMINAL_CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f]/g;
 export function consoleTransport({ stream = process.stdout }: ConsoleOptions = {}): Transport {
   return {
     deliver: (messages, options = {}) =>
-      deliverEach(messages, options, (rendered, message) => {
-        stream.write(`${readable(rendered, message)}\n${RULE}\n`);
+      deliverEach(messages, options, async (rendered, message) => {
+        stream.write(`${await readable(rendered, message)}\n${RULE}\n`);
       }),
     close: async () => undefined,
   };
 }
 
-function readable(rendered: Rendered, message: DeliverableMessage): string {
-  const text = message instanceof Message ? decoded(rendered, message) : new TextDecoder().decode(rendered.content);
+async function readable(rendered: Rendered, message: DeliverableMessage): Promise<string> {
+  const text =
+    message instanceof Message ? decoded(rendered, message) : new TextDecoder().decode(await contentOf(rendered));
   return text.replace(/\r\n/g, "\n").replace(TERMINAL_CONTROL, "\ufffd");
 }
 
 function decoded({ envelope, messageId }: Rendered, message: Message): string {
-  const { subject, text, html, from, to, cc, replyTo, date, headers } = message;
-  const fields = {
-    From: from ?? "",
-    To: to.join(", "),
-    Cc: cc.join(", "),
-    "Reply-To": replyTo.join(", "),
-    Subject: subject,
-    Date: date.toUTCString(),
-    "Message-ID": messageId,
-    "Envelope to": envelope.forwardPaths.join(", "),
-    ...headers,
-  };
-  const header = Object.entries(fields).filter(([, body]) => body !== "" && body !== undefined && body !== null);
+  const { subject, text, html, from = "", to, cc, replyTo, date, headers, attachments } = message;
+  const fields: [name: string, body: unknown][] = [
+    ["From", from],
+    ["To", to.join(", ")],
+    ["Cc", cc.join(", ")],
+    ["Reply-To", replyTo.join(", ")],
+    ["Subject", subject],
+    ["Date", date.toUTCString()],
+    ["Message-ID", messageId],
+    ["Envelope to", envelope.forwardPaths.join(", ")],
+    ...Object.entries(headers),
+    ...attachments.map(({ filename }): [string, string] => ["Attachment", filename ?? "without a name"]),
+  ];
+  const header = fields.filter(([, body]) => body !== "" && body !== undefined && body !== null);
   const bodies = [text, html === "" ? "" : `(HTML)\n${html}`].filter((body) => body !== "");
-  return [header.map(([name, body]) => `${name}: ${body}`).join("\n"), ...bodies].join("\n\n");
+  return [header.map(([name, body]) => `${name}: ${String(body)}`).join("\n"), ...bodies].join("\n\n");
 }

@@ -1,5 +1,5 @@
 import type { Envelope, Transport } from "../delivery.ts";
-import { deliverEach } from "./rendering.ts";
+import { contentOf, deliverEach } from "./rendering.ts";
 
 /** A message in the box of a {@link memoryTransport}. */
 export interface MemoryMessage {
@@ -21,11 +21,10 @@ export function memoryTransport(): MemoryTransport {
   return {
     box,
     deliver: (messages, options = {}) =>
-      deliverEach(
-        messages,
-        options,
-        ({ messageId, envelope, content }) => void box.push({ messageId, envelope, content }),
-      ),
+      deliverEach(messages, options, async (rendered) => {
+        const { messageId, envelope } = rendered;
+        box.push({ messageId, envelope, content: await contentOf(rendered) });
+      }),
     close: async () => undefined,
   };
 }

@@ -91,7 +91,7 @@ class SmtpTransport implements Transport {
   }
 
   async #attempt(
-    { index, messageId, envelope, content, eightBit, smtpUtf8 }: Rendered,
+    { index, messageId, envelope, content, size, eightBit, smtpUtf8 }: Rendered,
     options: DeliverOptions,
   ): Promise<Receipt> {
     const { signal } = options;
@@ -103,7 +103,7 @@ class SmtpTransport implements Transport {
         this.#session = await SmtpSession.open(this.#options, signal);
       }
       const outcome = await this.#session.deliver({
-        request: { envelope, size: content.length, eightBit, smtpUtf8 },
+        request: { envelope, size, eightBit, smtpUtf8 },
         content,
         signal,
         beforeEndOfData: () => options.beforeEndOfData?.([{ index, messageId }]),

@@ -1,9 +1,10 @@
 import { isIPv6, type Socket } from "node:net";
 import { SmtpError, TimeoutError } from "../../errors.ts";
 import { ClientConnection } from "../protocol/connection.ts";
+import { type Extensions, NO_EXTENSIONS } from "../protocol/extension.ts";
 import type { Output } from "../protocol/output.ts";
 import { TIMEOUT_MS, type Verb } from "../protocol/timeout.ts";
-import type { TransactionOutcome, TransactionRequest } from "../protocol/transaction.ts";
+import { exceeds, tooLarge, type TransactionOutcome, type TransactionRequest } from "../protocol/transaction.ts";
 import { type Exchange, MECHANISM_NAMES, startExchange } from "../sasl/mechanism.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
 import { openSocket, upgradeSocket } from "./socket.ts";
@@ -11,7 +12,7 @@ import { openSocket, upgradeSocket } from "./socket.ts";
 /** What a session delivers. */
 export interface Delivery {
   readonly request: TransactionRequest;
-  readonly content: Uint8Array;
+  readonly content: Uint8Array | (() => AsyncIterable<Uint8Array>);
   /** Awaited before the end of data may leave; if it rejects, it never leaves. */
   readonly beforeEndOfData: () => void | Promise<void>;
   readonly signal: AbortSignal | undefined;
@@ -42,6 +43,7 @@ export class SmtpSession {
   /** Whether beforeEndOfData runs: then the server is owed something, not the client. */
   #held: Promise<unknown> | undefined;
   #failure: SmtpError | undefined;
+  #extensions: Extensions = NO_EXTENSIONS;
   readonly #listeners = {
     data: (octets: Uint8Array) => this.#perform(this.#connection.receive(octets)),
     end: () => this.#perform(this.#connection.receiveEof()),
@@ -153,6 +155,7 @@ export class SmtpSession {
       case "need-sasl":
         return this.#respond(output.mechanism, output.challenge);
       case "ready":
+        this.#extensions = output.extensions;
         return this.#opening.resolve();
       case "need-content":
         return void this.#sendContent();
@@ -227,13 +230,22 @@ export class SmtpSession {
     }
     // The connection may have died meanwhile; the transaction has its outcome then.
     this.#watch();
+    try {
+      await this.#writeContent(delivery.content);
+    } catch (cause) {
+      const isOurs = cause instanceof SmtpError;
+      this.#giveUp(isOurs ? cause : new SmtpError("aborted", "the content could not be read", { cause }));
+    }
+  }
+
+  async #writeContent(content: Delivery["content"]): Promise<void> {
     this.#socket.cork();
-    for (
-      let start = 0;
-      this.#connection.awaiting === "content" && start < delivery.content.length;
-      start += BLOCK_OCTETS
-    ) {
-      this.#perform(this.#connection.content(delivery.content.subarray(start, start + BLOCK_OCTETS)));
+    let size = 0;
+    for await (const block of content instanceof Uint8Array ? blocksOf(content) : content()) {
+      if (this.#connection.awaiting !== "content") return;
+      size += block.length;
+      if (exceeds(size, this.#extensions)) throw tooLarge(size, this.#extensions);
+      this.#perform(this.#connection.content(block));
       if (this.#socket.writableNeedDrain) await this.#drained();
     }
     if (this.#connection.awaiting === "content") this.#perform(this.#connection.endOfContent());
@@ -255,6 +267,11 @@ export class SmtpSession {
     this.#blocks++;
     this.#watch();
   }
+}
+
+function* blocksOf(content: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < content.length; start += BLOCK_OCTETS)
+    yield content.subarray(start, start + BLOCK_OCTETS);
 }
 
 /** RFC 5321 section 4.1.3. */

@@ -7,8 +7,8 @@ import { isPermanent, isPositive } from "./reply.ts";
 /** One mail transaction (RFC 5321 section 3.3): what is to be sent, known before its first command. */
 export interface TransactionRequest {
   readonly envelope: Envelope;
-  /** The octets of the content, for SIZE. */
-  readonly size: number;
+  /** The octets of the content, for SIZE; undefined where they show only as it is read. */
+  readonly size: number | undefined;
   /** Whether the content has octets above 127, for 8BITMIME. */
   readonly eightBit: boolean;
   /** Whether an address or a header field is not ASCII, for SMTPUTF8 (RFC 6531 section 3.4). */
@@ -22,13 +22,22 @@ export interface TransactionOutcome {
   readonly error?: SmtpError;
 }
 
+/** Whether so many octets are more than the server takes (RFC 1870); a size of 0 is no limit. */
+export function exceeds(size: number, extensions: Extensions): boolean {
+  return extensions.size !== undefined && extensions.size > 0 && size > extensions.size;
+}
+
+export function tooLarge(size: number, extensions: Extensions): SmtpError {
+  return new SmtpError(
+    "too-large",
+    `the message has ${size} octets or more, and the server takes ${extensions.size ?? 0}`,
+  );
+}
+
 /** What the server lacks for this message, found before a byte of it leaves. */
 export function lacking(request: TransactionRequest, extensions: Extensions): SmtpError | undefined {
-  if (extensions.size !== undefined && extensions.size > 0 && request.size > extensions.size) {
-    return new SmtpError(
-      "too-large",
-      `the message has ${request.size} octets, and the server takes at most ${extensions.size}`,
-    );
+  if (request.size !== undefined && exceeds(request.size, extensions)) {
+    return tooLarge(request.size, extensions);
   }
   if (request.smtpUtf8 && !extensions.smtpUtf8) {
     return new SmtpError(
@@ -45,7 +54,7 @@ export function lacking(request: TransactionRequest, extensions: Extensions): Sm
 /** MAIL, RCPT for each recipient, DATA. */
 export function transactionCommands(request: TransactionRequest, extensions: Extensions): Command[] {
   const parameters: string[] = [];
-  if (extensions.size !== undefined) parameters.push(`SIZE=${request.size}`);
+  if (extensions.size !== undefined && request.size !== undefined) parameters.push(`SIZE=${request.size}`);
   if (request.eightBit) parameters.push("BODY=8BITMIME");
   if (request.smtpUtf8) parameters.push("SMTPUTF8");
   return [
@@ -90,11 +99,13 @@ export class Transaction {
    * the end of data. Without any, the message is unknown if its end of data had left, and surely not sent otherwise.
    */
   outcome(error?: SmtpError, closing?: Reply): TransactionOutcome {
+    // A stream that turned out too large will be so the next time.
+    const unsent = error?.code === "too-large" ? "refused" : "deferred";
     const forAll = this.mailRefused ? this.#mail : (this.#endOfData ?? this.#refusedData() ?? closing);
     const recipients = this.request.envelope.forwardPaths.map((address, index): RecipientOutcome => {
       const own = this.#rcpt[index];
       const reply = !this.mailRefused && own !== undefined && !isPositive(own) ? own : forAll;
-      if (reply === undefined) return { address, status: this.terminated ? "unknown" : "deferred" };
+      if (reply === undefined) return { address, status: this.terminated ? "unknown" : unsent };
       return { address, status: isPositive(reply) ? "accepted" : isPermanent(reply) ? "refused" : "deferred", reply };
     });
     const undecided = recipients.some((recipient) => recipient.reply === undefined);
