@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { openService, PASSWORD, textsOf } from "./service.fixture.ts";
@@ -103,7 +106,15 @@ test("bodies that are too large or of another type are refused on every route", 
   }
 });
 
-test("settings that cannot be are refused, and named", async () => {
+test("settings that cannot be are refused, and named", async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), "posthaste-settings-"));
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = folder;
+  context.after(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+    return rm(folder, { recursive: true });
+  });
   const cases: [object, string][] = [
     [{ activation: "none" }, "activation"],
     [{ publicUrl: "http://example.com" }, "PUBLIC_URL"],
@@ -112,6 +123,7 @@ test("settings that cannot be are refused, and named", async () => {
   for (const [options, setting] of cases)
     await assert.rejects(openService(options), { name: "SettingsError", setting });
   await assert.rejects(openService({ from: "nobody" }), { name: "AddressError" });
+  assert.deepEqual(await readdir(folder), [], "a service that did not start leaves nothing behind");
 });
 
 const fieldName = fc.oneof(

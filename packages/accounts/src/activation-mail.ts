@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Composer } from "@posthaste/outbox";
 import { sqliteDialect } from "@posthaste/outbox/kysely";
 import { html } from "hono/html";
-import { Kysely, sql, type Selectable } from "kysely";
+import { Kysely, sql, type Selectable, type SqlBool } from "kysely";
 import { parseMailbox, type MessageFields } from "posthaste";
 import { ACTIVATION_COMPOSER, isOpen, TOKEN_LIFETIME } from "./attempt.ts";
 import { databaseNow, type AccountsDatabase, type TokenTable } from "./database.ts";
@@ -36,21 +36,26 @@ export function accountsComposers(options: AccountsComposersOptions): Readonly<R
   const db = new Kysely<AccountsDatabase>({ dialect: sqliteDialect(options.database) });
   const publicUrl = parsePublicUrl(options.publicUrl);
   parseMailbox(options.from, "from");
-  const compose: Composer = async (data) => {
-    const attempt = await startClock(db, (data as { attempt: string }).attempt);
+  const compose: Composer = async (data, { tries }) => {
+    const attempt = await startClock(db, (data as { attempt: string }).attempt, tries);
     if (attempt === undefined) return null;
     return { ...fieldsOf(attempt, publicUrl, options.keys), from: options.from, to: [attempt.email] };
   };
   return { [ACTIVATION_COMPOSER]: compose };
 }
 
-/** The attempt, if it is still open; its 24 hours begin with the first call. */
-function startClock(db: Kysely<AccountsDatabase>, id: string): Promise<MailedAttempt | undefined> {
+/**
+ * The attempt, if it is still open; its 24 hours begin with the first call, and anew while nobody can have its only mail:
+ * the mail is composed before anybody knows whether the server can be reached.
+ */
+function startClock(db: Kysely<AccountsDatabase>, id: string, tries: number): Promise<MailedAttempt | undefined> {
+  const unseen = sql<SqlBool>`(${tries} = 0 and mails = 1 and used_at is null and voided_at is null)`;
+  const expiry = sql<number>`${databaseNow} + ${TOKEN_LIFETIME}`;
   return db
     .updateTable("posthaste_token")
-    .set({ expires_at: sql<number>`coalesce(expires_at, ${databaseNow} + ${TOKEN_LIFETIME})` })
+    .set({ expires_at: sql<number>`case when ${unseen} then ${expiry} else coalesce(expires_at, ${expiry}) end` })
     .where("id", "=", id)
-    .where(isOpen)
+    .where((where) => where.or([unseen, isOpen]))
     .returning(["id", "purpose", "email", "name", "locale"])
     .executeTakeFirst();
 }

@@ -258,7 +258,7 @@ test("a mail whose attempt is used, declined or gone by then is not sent", async
   const endings = [
     "update posthaste_token set used_at = 1",
     "update posthaste_token set voided_at = 1",
-    "update posthaste_token set expires_at = 1",
+    "update posthaste_token set expires_at = 1, mails = 2",
     "delete from posthaste_user",
   ];
   for (const ending of endings) {

@@ -11,7 +11,7 @@
  * answer takes, tells a stranger which it was.
  *
  * An attempt is open until it is used (used_at), voided (voided_at) or expired. expires_at is set when the mail is first
- * composed: an outage of the mail server takes nothing from the 24 hours.
+ * composed, and anew while no server has spoken of it: an outage of the mail server takes nothing from the 24 hours.
  */
 import { randomUUID } from "node:crypto";
 import { enqueue } from "@posthaste/outbox";
@@ -208,26 +208,28 @@ export function decline(context: AccountsContext, id: string, network: string): 
 }
 
 /**
- * Sends the mail of an attempt again: of the one that this browser made, else of the latest. One that has expired is
- * renewed, since its link is dead. A mail that was never composed is still on its way and will do.
+ * Sends the mail of an attempt again: of the one that this browser made, else of the latest that waits. One that has
+ * expired is renewed, since its link is dead. A mail that was never composed is still on its way and will do.
+ *
+ * The browser's own attempt is treated alike whatever became of it, a notice and a voided attempt (of whose mail the
+ * composer makes nothing) included: were only open ones renewed, login.ts would betray to a stranger which they are.
  */
 export async function resend(
   context: AccountsContext,
   request: { readonly email: EmailAddress; readonly browserHash: string; readonly network: string },
 ): Promise<void> {
+  const own = sql<SqlBool>`token.browser_hash = ${request.browserHash}`;
   const queued = await context.db.transaction().execute(async (tx) => {
     const attempt = await tx
       .selectFrom("posthaste_token as token")
       .innerJoin("posthaste_user as user", "user.id", "token.user_id")
       .where("user.email_key", "=", request.email.key)
-      .where("user.is_active", "=", 0)
-      .where("token.purpose", "=", "activation")
-      .where("token.voided_at", "is", null)
       .where("token.password_hash", "is not", null)
-      .orderBy(sql`token.browser_hash = ${request.browserHash}`, "desc")
+      .where(sql<SqlBool>`${own} or (user.is_active = 0 and token.voided_at is null)`)
+      .orderBy(own, "desc")
       .orderBy("token.created_at", "desc")
       .selectAll("token")
-      .select(attemptState.as("state"))
+      .select(sql<0 | 1>`coalesce(token.expires_at <= ${databaseNow}, 0)`.as("expired"))
       .executeTakeFirst();
     const chosen = attempt === undefined ? undefined : await anotherMail(tx, attempt);
     if (chosen !== undefined) await mail(tx, context, chosen);
@@ -238,26 +240,28 @@ export async function resend(
   if (queued) context.onEnqueued();
 }
 
-type ResendableAttempt = Selectable<TokenTable> & { readonly state: Attempt["state"] };
+type ResendableAttempt = Selectable<TokenTable> & { readonly expired: 0 | 1 };
 
 /** The attempt whose mail may be queued now, counted; undefined where it had one less than a minute ago, or six. */
 async function anotherMail(
   tx: Transaction<AccountsDatabase>,
   attempt: ResendableAttempt,
 ): Promise<MailedAttempt | undefined> {
-  const { state, ...row } = attempt;
+  const { expired, ...row } = attempt;
   const counted = await tx
     .updateTable("posthaste_token")
     .set({ mails: sql<number>`mails + 1`, mailed_at: databaseNow })
     .where("id", "=", row.id)
     .where("mailed_at", "<=", sql<number>`${databaseNow} - ${MAIL_INTERVAL}`)
     .where("expires_at", "is not", null)
-    .$if(state === "open", (update) => update.where("mails", "<", MAILS_PER_ATTEMPT))
+    .$if(expired === 0, (update) => update.where("mails", "<", MAILS_PER_ATTEMPT))
     .returning(["id", "user_id", "email"])
     .executeTakeFirst();
-  if (counted === undefined || state === "open") return counted;
+  if (counted === undefined || expired === 0) return counted;
   const id = newTokenId();
-  const renewed = { ...row, id, created_at: databaseNow, expires_at: null, mails: 1, mailed_at: databaseNow };
+  // A voided attempt's mail is never composed, which would set it.
+  const expiry = row.voided_at === null ? null : sql<number>`${databaseNow} + ${TOKEN_LIFETIME}`;
+  const renewed = { ...row, id, created_at: databaseNow, expires_at: expiry, mails: 1, mailed_at: databaseNow };
   await tx.insertInto("posthaste_token").values(renewed).execute();
   await tx.updateTable("posthaste_token").set({ password_hash: null }).where("id", "=", row.id).execute();
   return { ...counted, id };

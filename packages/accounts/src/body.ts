@@ -54,12 +54,18 @@ async function readOctets(request: Request): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // Leaving the loop cancels the stream, so that the rest of a flood is not read.
-  for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > BODY_OCTETS) throw new RequestError("too_large");
-    chunks.push(chunk);
+  try {
+    // Leaving the loop cancels the stream, so that the rest of a flood is not read.
+    for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (length > BODY_OCTETS) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    // The client broke off; nobody is there to read the answer.
+    throw new RequestError("malformed_body");
   }
+  if (length > BODY_OCTETS) throw new RequestError("too_large");
   return Buffer.concat(chunks);
 }
 

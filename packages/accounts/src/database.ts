@@ -41,7 +41,7 @@ export interface TokenTable {
   /** SHA-256 of the cookie of the browser that made the attempt. */
   browser_hash: string;
   created_at: Milliseconds;
-  /** Null until the mail was composed for the first time. */
+  /** Null until the mail was composed for the first time, 24 hours before this. */
   expires_at: Milliseconds | null;
   used_at: Milliseconds | null;
   /** Set when another attempt was activated, or the owner of the address said "this was not me". */

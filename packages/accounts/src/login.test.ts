@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import { test } from "node:test";
-import { cookieOf, openService, PASSWORD, tokenIn, type Service } from "./service.fixture.ts";
+import { openDatabase } from "@posthaste/outbox";
+import type { AccountsContext } from "./context.ts";
+import { beginSession } from "./session.ts";
+import { cookieOf, kyselyOf, openService, PASSWORD, tokenIn, type Service } from "./service.fixture.ts";
 
 const BROWSER = { accept: "text/html" };
 const KIM = { email: "kim@example.com", password: PASSWORD };
@@ -192,6 +195,42 @@ test("log-ins are limited by network and address together, known or not, right o
     await post("no@example.com", "192.0.2.1"),
   ];
   assert.deepEqual(nobody, [401, 401, 429]);
+});
+
+test("log-ins are limited by network alone too, before any password is hashed", async () => {
+  await using service = await openService({ limits: { loginPerNetwork: { requests: 5, seconds: 60 } } });
+  const length = 33 * availableParallelism() + 10;
+  const statuses = await Promise.all(
+    Array.from({ length }, async (_, index) => {
+      const body = { email: `kim${index}@example.com`, password: PASSWORD };
+      return (await service.postJson("/users/login", body)).status;
+    }),
+  );
+  assert.deepEqual(statuses.toSorted(), [...Array<number>(5).fill(401), ...Array<number>(length - 5).fill(429)]);
+});
+
+test("a user who is not active has no session, neither an old one nor a new one", async () => {
+  await using service = await openService();
+  await signUpActive(service);
+  const cookie = cookieOf(await service.postJson("/users/login", KIM), "posthaste-session");
+  assert.equal((await service.get("/users/me", { cookie })).status, 200);
+  service.database.exec("update posthaste_user set is_active = 0");
+  assert.equal((await service.get("/users/me", { cookie })).status, 401);
+  const userId = String(service.database.prepare("select id from posthaste_user").get()?.id);
+  const context = { db: kyselyOf(service) } as AccountsContext;
+  assert.equal(await beginSession(context, { userId, previous: undefined, network: "192.0.2.1" }), undefined);
+});
+
+test("when another process keeps the database's write lock, the answer is 503 with Retry-After", async () => {
+  await using service = await openService();
+  using other = openDatabase(service.database.location() ?? "");
+  service.database.exec("pragma busy_timeout = 0");
+  other.exec("begin immediate");
+  const response = await service.postJson("/users/login", KIM);
+  assert.equal(response.status, 503);
+  assert.equal(response.headers.get("retry-after"), "2");
+  assert.deepEqual(service.errors, []);
+  other.exec("rollback");
 });
 
 test("when too many passwords wait, the answer is 503 with Retry-After, and nothing is written", async () => {

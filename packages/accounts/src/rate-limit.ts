@@ -11,12 +11,16 @@ export interface Limit {
 export interface Limits {
   /** Sign-ups from one network. Default 20 an hour. */
   readonly signupPerNetwork: Limit;
-  /** Sign-ups with one address. Default 10 an hour. */
+  /** Sign-ups from one network with one address. Default 10 an hour. */
+  readonly signup: Limit;
+  /** Sign-ups with one address, from wherever: so many that no single network uses them up. Default 100 an hour. */
   readonly signupPerAddress: Limit;
   /** Requests for another mail from one network. Default 20 an hour. */
   readonly resendPerNetwork: Limit;
   /** Requests for another mail to one address. Default 10 an hour. */
   readonly resendPerAddress: Limit;
+  /** Log-ins from one network: each costs a password hash, for which everybody else waits. Default 60 a minute. */
+  readonly loginPerNetwork: Limit;
   /** Log-ins from one network with one address. Default 10 a minute. */
   readonly login: Limit;
   /** Passwords tried for one activation link. Default 10 a minute. */
@@ -25,9 +29,11 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = Object.freeze({
   signupPerNetwork: { requests: 20, seconds: 3600 },
-  signupPerAddress: { requests: 10, seconds: 3600 },
+  signup: { requests: 10, seconds: 3600 },
+  signupPerAddress: { requests: 100, seconds: 3600 },
   resendPerNetwork: { requests: 20, seconds: 3600 },
   resendPerAddress: { requests: 10, seconds: 3600 },
+  loginPerNetwork: { requests: 60, seconds: 60 },
   login: { requests: 10, seconds: 60 },
   activationPassword: { requests: 10, seconds: 60 },
 });

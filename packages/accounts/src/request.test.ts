@@ -107,6 +107,12 @@ test("a stranger's name appears in a mail only where nothing in it could become 
     "kim@evil.example",
     "a/b",
     "tel:112",
+    // Compatibility characters, which a mail program may read as the ASCII ones.
+    "kim＠evil",
+    "a／b",
+    "tel：112",
+    "ｗｗｗ evil",
+    "evil․example",
   ];
   for (const name of [...links, "Kim\u202egnp.exe", "a\u200bb", "Kim\nBcc", "x".repeat(65)])
     assert.equal(nameForMail(name), "", name);
@@ -161,6 +167,16 @@ test("nested members and braces in strings are not taken for fields", async () =
     headers: { "content-type": "application/json; charset=UTF-8" },
   });
   assert.deepEqual({ ...(await readBody(request, ["a", "b"])) }, JSON.parse(body));
+});
+
+test("a body that the client breaks off is malformed", async () => {
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(Buffer.from('{"a":')),
+    pull: (controller) => controller.error(new Error("aborted")),
+  });
+  const headers = { "content-type": "application/json" };
+  const request = new Request("http://127.0.0.1/", { method: "POST", body, duplex: "half", headers });
+  await assert.rejects(readBody(request, ["a"]), { code: "malformed_body" });
 });
 
 test("a stream without a length is read no further than 16 KiB", async () => {

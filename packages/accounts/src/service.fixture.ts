@@ -4,9 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { createWorker, migrateOutbox, openDatabase } from "@posthaste/outbox";
+import { sqliteDialect } from "@posthaste/outbox/kysely";
+import { Kysely } from "kysely";
 import { memoryTransport, type MemoryMessage } from "posthaste";
-import { createAccounts, type AccountsOptions } from "./accounts.ts";
+import { createAccounts, type Accounts, type AccountsOptions } from "./accounts.ts";
 import { accountsComposers } from "./activation-mail.ts";
+import type { AccountsDatabase } from "./database.ts";
 import { parseKeyRing } from "./key-ring.ts";
 import { migrateAccounts } from "./migration.ts";
 
@@ -18,9 +21,11 @@ export const KEYS = parseKeyRing(`k1:${Buffer.alloc(32, 7).toString("base64")}`)
 const plenty = { requests: 10_000, seconds: 60 };
 export const NO_LIMITS = {
   signupPerNetwork: plenty,
+  signup: plenty,
   signupPerAddress: plenty,
   resendPerNetwork: plenty,
   resendPerAddress: plenty,
+  loginPerNetwork: plenty,
   login: plenty,
   activationPassword: plenty,
 };
@@ -44,18 +49,28 @@ export async function openService(options: Partial<AccountsOptions> = {}): Promi
   const directory = await mkdtemp(join(tmpdir(), "posthaste-accounts-"));
   const path = join(directory, "test.db");
   const database = openDatabase(path);
-  migrateOutbox(database);
-  migrateAccounts(database);
+  const dispose = async (): Promise<void> => {
+    database.close();
+    await rm(directory, { recursive: true });
+  };
   const errors: unknown[] = [];
-  const accounts = createAccounts({
-    database,
-    keys: KEYS,
-    publicUrl: PUBLIC_URL,
-    from: FROM,
-    limits: NO_LIMITS,
-    onError: (error) => errors.push(error),
-    ...options,
-  });
+  let accounts: Accounts;
+  try {
+    migrateOutbox(database);
+    migrateAccounts(database);
+    accounts = createAccounts({
+      database,
+      keys: KEYS,
+      publicUrl: PUBLIC_URL,
+      from: FROM,
+      limits: NO_LIMITS,
+      onError: (error) => errors.push(error),
+      ...options,
+    });
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
   const base = String(options.publicUrl ?? PUBLIC_URL);
   const fetch: Service["fetch"] = (request, address = "192.0.2.1") => accounts.fetch(request, { address });
   const post = (path: string, type: string, body: string, headers: Headers): Promise<Response> =>
@@ -78,12 +93,21 @@ export async function openService(options: Partial<AccountsOptions> = {}): Promi
       const mails = await service.deliver();
       return { token: tokenIn(mails.at(-1)), cookie: cookieOf(response, "posthaste-attempt") };
     },
-    [Symbol.asyncDispose]: async () => {
-      database.close();
-      await rm(directory, { recursive: true });
-    },
+    [Symbol.asyncDispose]: dispose,
   };
   return service;
+}
+
+/** For what no route reaches; the service itself must be idle meanwhile. */
+export function kyselyOf(service: Service): Kysely<AccountsDatabase> {
+  return new Kysely({ dialect: sqliteDialect(service.database) });
+}
+
+/** So many milliseconds pass for every attempt. */
+export function passTime(service: Service, milliseconds: number): void {
+  service.database.exec(`
+    update posthaste_token set expires_at = expires_at - ${milliseconds}, mailed_at = mailed_at - ${milliseconds};
+    update posthaste_user set next_mail_at = next_mail_at - ${milliseconds};`);
 }
 
 async function deliver(path: string, publicUrl: string): Promise<MemoryMessage[]> {

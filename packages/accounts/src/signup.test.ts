@@ -29,7 +29,7 @@ test("a sign-up makes an inactive user and a mail in the language asked for", as
   assert.equal(response.status, 201);
   assert.deepEqual(await response.json(), {
     message: "메일함을 확인해 주세요.",
-    detail: "메일을 보냈습니다. 메일의 링크를 열면 계정이 활성화됩니다.",
+    detail: "메일을 보내고 있습니다. 메일의 링크를 열면 계정이 활성화됩니다.",
     email: "Kim@example.com",
   });
   const [mail, ...others] = await service.deliver();
@@ -174,7 +174,7 @@ test("the form is answered with a redirect to a page that names the address", as
   const page = await (
     await service.get("/users/signup/sent", { cookie: cookieOf(response, "posthaste-mailed") })
   ).text();
-  assert.match(page, /We have sent a mail to kim@example\.com\./);
+  assert.match(page, /A mail to kim@example\.com is on its way\./);
   const forged = Buffer.from('"><script>alert(1)</script>@x').toString("base64url");
   const safe = await (await service.get("/users/signup/sent", { cookie: `posthaste-mailed=${forged}` })).text();
   assert.doesNotMatch(safe, /script/);
@@ -230,9 +230,10 @@ test("fields that are wrong are named, in JSON and as RFC 9457", async () => {
   assert.equal(count(service, "posthaste_user"), 0);
 });
 
-test("sign-ups are limited by network and by address, and known and unknown addresses alike", async () => {
+test("sign-ups are limited by network, by address and by both, and known and unknown addresses alike", async () => {
   const limit = { requests: 3, seconds: 3600 };
-  await using service = await openService({ limits: { signupPerNetwork: limit, signupPerAddress: limit } });
+  const limits = { signupPerNetwork: limit, signupPerAddress: limit, signup: { requests: 2, seconds: 3600 } };
+  await using service = await openService({ limits });
   const post = (email: string, address: string): Promise<Response> =>
     service.fetch(
       new Request("http://127.0.0.1:8000/users/signup", {
@@ -252,6 +253,10 @@ test("sign-ups are limited by network and by address, and known and unknown addr
   const refused = await post("LEE@example.com", "192.0.2.99");
   assert.equal(refused.status, 429);
   assert.equal(refused.headers.get("retry-after"), "1200");
+  const byBoth: number[] = [];
+  for (let index = 0; index < 3; index++) byBoth.push((await post("choi@example.com", "198.51.100.1")).status);
+  assert.deepEqual(byBoth, [201, 201, 429]);
+  assert.equal((await post("choi@example.com", "198.51.100.2")).status, 201, "one network cannot use up the address");
 });
 
 test("migrations run once, and again without harm", async () => {

@@ -7,12 +7,15 @@ import type { JsonValue } from "./json.ts";
  * fields each time, so that a message that is sent twice is the same message; Message-ID and Date are fixed in the row.
  * The envelope is the row's: recipients in the fields only fill the header.
  *
+ * `tries` counts the attempts so far that were the message's own trouble. While it is 0 no server has spoken of the
+ * message, so none has it, whatever was composed before. The fields must not depend on it.
+ *
  * `null`: the message is not to be sent any more; its row becomes `cancelled`. If it throws, the row becomes `refused`
  * and the error's code and message are stored, so they must not hold a secret.
  */
 export type Composer = (
   data: JsonValue,
-  fixed: { readonly messageId: string; readonly date: Date },
+  fixed: { readonly messageId: string; readonly date: Date; readonly tries: number },
 ) => MessageFields | null | Promise<MessageFields | null>;
 
 /** Composers by the name that rows call them by. */
@@ -25,6 +28,8 @@ export interface StoredContent {
   readonly content: Uint8Array | null;
   readonly composer: string | null;
   readonly data: string | null;
+  /** The counted tries so far. */
+  readonly tries: number;
 }
 
 /** A composer waits for a database, not for a person. In milliseconds. */
@@ -60,7 +65,7 @@ export async function renderContent(
   }
   const fixed = { messageId: stored.messageId, date: stored.date };
   const compose = async (): Promise<MessageFields | null> => {
-    const fields = await composer(JSON.parse(stored.data ?? "null") as JsonValue, fixed);
+    const fields = await composer(JSON.parse(stored.data ?? "null") as JsonValue, { ...fixed, tries: stored.tries });
     if (typeof fields === "object") return fields;
     throw new MessageError("bad-value", `the composer ${name} gave no fields of a message`);
   };

@@ -9,7 +9,7 @@ const BUSY_TIMEOUT = 5000;
  * against power loss (`synchronous=FULL`), 5 seconds of patience with other writers, foreign keys enforced.
  *
  * @param path the file, or `":memory:"`.
- * @throws {SettingsError} when the file cannot be opened.
+ * @throws {SettingsError} naming DATABASE_URL and the path, when the file cannot be opened.
  */
 export function openDatabase(path: string): DatabaseSync {
   const database = openFile(path);
@@ -18,7 +18,7 @@ export function openDatabase(path: string): DatabaseSync {
     return database;
   } catch (error) {
     database.close();
-    throw openError(error);
+    throw openError(path, error);
   }
 }
 
@@ -26,13 +26,13 @@ function openFile(path: string): DatabaseSync {
   try {
     return new DatabaseSync(path, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true });
   } catch (error) {
-    throw openError(error);
+    throw openError(path, error);
   }
 }
 
-function openError(cause: unknown): SettingsError {
+function openError(path: string, cause: unknown): SettingsError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  const message = `the database cannot be opened (${reason}): check that its folder exists, can be written to, and that the file is an SQLite database`;
+  const message = `DATABASE_URL: the database ${JSON.stringify(path)} cannot be opened (${reason}): check that its folder exists, can be written to, and that the file is an SQLite database`;
   return new SettingsError("bad-setting", message, { setting: "DATABASE_URL", cause });
 }
 

@@ -223,6 +223,7 @@ for (const [policy, state] of [
       [{ worker: "first", count: 2 }],
     );
     assert.deepEqual([row(committing).state, row(claimed).state], [state, "queued"]);
+    assert.deepEqual([row(committing).tries, row(claimed).tries], [policy === "resend" ? 1 : 0, 0]);
     assert.equal(second.claim(9, []).claims.length, policy === "resend" ? 2 : 1);
   });
 
@@ -237,6 +238,46 @@ for (const [policy, state] of [
     assert.equal(row(claimed).tries, 0);
   });
 }
+
+test("what dead workers had only claimed is as it was: due at its old time, however often they die", async () => {
+  const id = await put();
+  const before = row(id);
+  for (let death = 1; death <= 3; death++) {
+    claimOne(ledgerOf(`w${death}`));
+    time += 1000;
+    ledgerOf("heir", other).takeOver(() => true);
+    assert.deepEqual(row(id), { ...before, attempt: death });
+  }
+});
+
+test("a message that kills each worker that has claimed it does not come first for ever", async () => {
+  const ids = [await put(), await put(), await put(), await put()];
+  const first = new Set<number>();
+  for (let death = 0; death < 200; death++) {
+    const heir = ledgerOf(`w${death}`);
+    heir.takeOver(() => true);
+    first.add(heir.claim(9, []).claims[0]?.id ?? 0);
+  }
+  assert.deepEqual([...first].toSorted(), ids);
+});
+
+test("what is due longest comes first, whatever the index says", async () => {
+  const late = await put(MAILBOXES.slice(0, 1), { notBefore: new Date(time + 60_000) });
+  const early = await put();
+  database.exec("drop index posthaste_state_due");
+  time += 120_000;
+  const ledger = ledgerOf("w");
+  assert.deepEqual([claimOne(ledger).id, claimOne(ledger).id], [early, late]);
+});
+
+test("a message that is cancelled keeps count of its tries", async () => {
+  const id = await put();
+  const ledger = ledgerOf("w");
+  settle(ledger, claimOne(ledger), "deferred");
+  time += 67_000;
+  ledger.commit([{ claim: claimOne(ledger), messageId: "", cancelled: true, outcomes: [] }]);
+  assert.deepEqual([row(id).state, row(id).tries], ["cancelled", 1]);
+});
 
 test("two workers on one file claim every message once", async () => {
   for (let count = 0; count < 50; count++) await put();

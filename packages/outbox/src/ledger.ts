@@ -60,6 +60,8 @@ export class Ledger {
   readonly #worker: string;
   readonly #now: () => number;
   readonly #sql: ReturnType<typeof prepare>;
+  /** Whether the next claim may hold the message that killed another worker. */
+  #afterDeath = false;
 
   constructor(database: DatabaseSync, worker: string, now: () => number) {
     this.#database = database;
@@ -73,14 +75,19 @@ export class Ledger {
     return this.#sql.due.get(this.#now()) !== undefined;
   }
 
-  /** Writes the verdicts and claims up to so many messages that are due, the oldest first. */
+  /**
+   * Writes the verdicts and claims up to so many messages that are due, the oldest first. After another worker's death
+   * they are shuffled once: were one of them what kills each worker that composes it, those behind it would never leave.
+   */
   claim(limit: number, verdicts: readonly Verdict[]): { claims: Claim[]; settled: Settled[] } {
     return inTransaction(this.#database, () => {
       const settled = this.#settleAll(verdicts);
       const now = this.#now();
       const rows = this.#sql.claim.all(this.#worker, now + LEASE, now, limit) as unknown as (Claim & { due: number })[];
       // RETURNING promises no order.
-      rows.sort((a, b) => a.due - b.due || a.id - b.id);
+      if (this.#afterDeath) shuffle(rows);
+      else rows.sort((a, b) => a.due - b.due || a.id - b.id);
+      this.#afterDeath = false;
       return { claims: rows.map(({ id, attempt }) => ({ id, attempt })), settled };
     });
   }
@@ -97,6 +104,7 @@ export class Ledger {
       content: row.content as Uint8Array | null,
       composer: row.composer as string | null,
       data: row.data as string | null,
+      tries: row.tries as number,
       reversePath: row.reverse_path as string,
       forwardPaths: recipients.map(({ address }) => address),
     };
@@ -126,14 +134,11 @@ export class Ledger {
   /** Gives back what this worker still holds: claimed is queued again; of committing nobody knows, so the policy decides. */
   release(): void {
     inTransaction(this.#database, () => {
-      for (const row of this.#sql.held.all(this.#worker) as unknown as HeldRow[]) {
-        if (row.state === "claimed") this.#sql.unclaim.run(row.id);
-        else this.#abandon(row);
-      }
+      for (const row of this.#sql.held.all(this.#worker) as unknown as HeldRow[]) this.#giveBack(row);
     });
   }
 
-  /** Takes over what other workers hold that are dead, or whose lease has lapsed. */
+  /** Gives back what other workers hold that are dead, or whose lease has lapsed, in the same ways. */
   takeOver(isDead: (worker: string) => boolean): { worker: string; count: number }[] {
     const others = this.#sql.others.all(this.#worker) as unknown as { worker: string; lease: number }[];
     const lapsed = others.filter(({ worker, lease }) => lease <= this.#now() || isDead(worker));
@@ -143,15 +148,20 @@ export class Ledger {
         const rows = this.#sql.held.all(worker) as unknown as (HeldRow & { lease: number })[];
         // Renewed since it was read: the worker lives after all.
         const taken = rows.filter((row) => dead || row.lease <= this.#now());
-        for (const row of taken) this.#abandon(row);
+        for (const row of taken) this.#giveBack(row);
+        this.#afterDeath ||= taken.some(({ state }) => state === "claimed");
         return { worker, count: taken.length };
       }),
     );
   }
 
-  #abandon({ id, state, policy, tries }: HeldRow): void {
-    if (state === "committing") this.#sql.doubt.run(id);
-    this.#move(id, nextStateAfterDeath(state === "committing", policy, tries));
+  #giveBack({ id, state, policy, tries }: HeldRow): void {
+    if (state === "claimed") {
+      this.#sql.unclaim.run(id);
+      return;
+    }
+    this.#sql.doubt.run(id);
+    this.#move(id, nextStateAfterDeath(policy, tries));
   }
 
   #settleAll(verdicts: readonly Verdict[]): Settled[] {
@@ -188,6 +198,14 @@ export class Ledger {
   }
 }
 
+/** Fisher and Yates's. */
+function shuffle(rows: unknown[]): void {
+  for (let last = rows.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [rows[last], rows[other]] = [rows[other], rows[last]];
+  }
+}
+
 /** A recipient that has no final verdict. After a message of policy `hold` became unknown, that recipient has one. */
 const OUTSTANDING = `(r.state in ('queued', 'deferred') or (r.state = 'unknown' and m.policy = 'resend'))`;
 
@@ -203,7 +221,9 @@ function prepare(database: DatabaseSync) {
       set state = 'claimed', attempt = attempt + 1, worker = ?, lease = ?
       where id in (select id from posthaste_state where ${due} order by due, id limit ?)
       returning id, attempt, due`),
-    message: database.prepare("select * from posthaste_message where id = ?"),
+    message: database.prepare(
+      "select m.*, s.tries from posthaste_message m join posthaste_state s on s.id = m.id where m.id = ?",
+    ),
     outstanding:
       database.prepare(`select r.address from posthaste_recipient r join posthaste_message m on m.id = r.message
       where r.message = ? and ${OUTSTANDING} order by r.position`),

@@ -21,12 +21,15 @@ test("a database is open for many readers, durable, patient and strict about its
   assert.deepEqual(settings, ["wal", 2, 5000, 1]);
 });
 
-test("a database that cannot be opened is a settings error that does not tell the path", () => {
+test("a database that cannot be opened is a settings error that names the setting and the path", () => {
   const path = join(folder, "no-such-folder", "outbox.sqlite");
   assert.throws(
     () => openDatabase(path),
     (error: Error & { setting?: string }) =>
-      error.name === "SettingsError" && error.setting === "DATABASE_URL" && !error.message.includes(path),
+      error.name === "SettingsError" &&
+      error.setting === "DATABASE_URL" &&
+      error.message.startsWith("DATABASE_URL: ") &&
+      error.message.includes(path),
   );
 });
 

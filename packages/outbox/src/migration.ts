@@ -4,7 +4,8 @@ import { inTransaction } from "./database.ts";
 
 /**
  * Times are milliseconds since 1970 in UTC. `attempt` is the fencing token: it grows with each claim. `tries` counts
- * the attempts that were the message's own trouble (deferred by a reply, unknown, the worker died), for the backoff.
+ * the attempts that were the message's own trouble (deferred by a reply, unknown, its worker died while committing), for
+ * the backoff.
  */
 const TABLES = `
 create table posthaste_message (

@@ -110,9 +110,8 @@ test("the backoff doubles from a minute to 4 hours, 10 % more or less", () => {
   assert.deepEqual([backoff(1, 0), backoff(1, 1)], [54_000, 66_000]);
 });
 
-test("what a dead worker held is due at once the first time, and waits after that", () => {
-  assert.deepEqual(nextStateAfterDeath(false, "hold", 0), { state: "queued", tries: 1, wait: 0 });
-  assert.deepEqual(nextStateAfterDeath(true, "resend", 0), { state: "queued", tries: 1, wait: 0 });
-  assert.deepEqual(nextStateAfterDeath(true, "hold", 4), { state: "unknown", tries: 4, wait: 0 });
-  assert.ok(nextStateAfterDeath(true, "resend", 2).wait >= 1.8 * MINUTE);
+test("what a dead worker was committing is due at once the first time, and waits after that", () => {
+  assert.deepEqual(nextStateAfterDeath("resend", 0), { state: "queued", tries: 1, wait: 0 });
+  assert.deepEqual(nextStateAfterDeath("hold", 4), { state: "unknown", tries: 4, wait: 0 });
+  assert.ok(nextStateAfterDeath("resend", 2).wait >= 1.8 * MINUTE);
 });

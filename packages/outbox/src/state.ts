@@ -71,10 +71,10 @@ function finalState(recipients: ReadonlySet<RecipientState>): OutboxState {
 }
 
 /**
- * The message's next state when its worker died in the attempt. `committing`: it may have left. The first time it is
- * due at once, after that it waits: it may be the message that kills the worker.
+ * The message's next state when its worker died while it was *committing*, and may have left. The first time it is due
+ * at once, after that it waits: it may be the message that kills the worker.
  */
-export function nextStateAfterDeath(committing: boolean, policy: OutboxPolicy, tries: number): NextState {
-  if (committing && policy === "hold") return { state: "unknown", tries, wait: 0 };
+export function nextStateAfterDeath(policy: OutboxPolicy, tries: number): NextState {
+  if (policy === "hold") return { state: "unknown", tries, wait: 0 };
   return { state: "queued", tries: tries + 1, wait: tries === 0 ? 0 : backoff(tries) };
 }

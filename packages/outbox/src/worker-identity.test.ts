@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { isDead, ownIdentity } from "./worker-identity.ts";
 import type { WorkerIdentity } from "./worker-identity.ts";
 
@@ -17,7 +18,9 @@ const TABLE: readonly (readonly [what: string, change: Partial<WorkerIdentity>, 
   ["a process that is not there, in another container on this host", { pid: NO_PID, pidNamespace: "pid:[1]" }, false],
   ["a process from before this machine was booted", { boot: "0b5e0b5e-0000-0000-0000-000000000000" }, linux],
   ["a process whose number was given to another since", { start: "1" }, linux],
+  ["a thread whose number was given to another since", { threadStart: "1" }, linux],
   ["a living process of which nothing else is known", { start: "", boot: "" }, false],
+  ["a living process of whose thread nothing is known", { thread: 0, threadStart: "" }, false],
 ];
 
 for (const [what, change, dead] of TABLE) {
@@ -28,6 +31,22 @@ for (const [what, change, dead] of TABLE) {
 
 test("what is no identity is not proved dead", () => {
   for (const text of ["", "{", "null", "7", '"w"', "[]"]) assert.equal(isDead(text), false);
+});
+
+test("a thread is alive until it was ended", { skip: !linux }, async () => {
+  const script = `
+    const { ownIdentity } = await import(${JSON.stringify(new URL("./worker-identity.ts", import.meta.url))});
+    const { parentPort } = await import("node:worker_threads");
+    parentPort.on("message", () => undefined);
+    parentPort.postMessage(ownIdentity());`;
+  const thread = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+  const [identity] = (await once(thread, "message")) as [WorkerIdentity];
+  assert.deepEqual({ ...identity, thread: own.thread, threadStart: own.threadStart, nonce: own.nonce }, own);
+  assert.equal(isDead(JSON.stringify(identity)), false);
+  await thread.terminate();
+  // The kernel may list it for a moment after it was joined.
+  for (let turn = 0; turn < 10_000 && !isDead(JSON.stringify(identity)); turn++) await new Promise(setImmediate);
+  assert.equal(isDead(JSON.stringify(identity)), true);
 });
 
 test("a process is alive until it was killed", async () => {

@@ -385,6 +385,27 @@ test("a composer makes the same bytes each time, with the row's Message-ID and D
   assert.ok(first?.content.includes(`Message-ID: ${messageId}`) && !first.content.includes("<own@"));
 });
 
+test("a composer is told how many tries counted, which a server that cannot be reached does not add to", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const answers: Answer[] = [DOWN, DEFER];
+  const told: number[] = [];
+  const id = await putComposed("counts");
+  const running = start(() => answers.shift() ?? ACCEPT, {
+    counts: (_data, { tries }) => {
+      told.push(tries);
+      return { subject: "제목", text: "본문", from: "from@example.com" };
+    },
+  });
+  await until("paused");
+  context.mock.timers.tick(1000);
+  await verdictOn(id, "deferred");
+  shift += 70_000;
+  running.wake();
+  await verdictOn(id, "accepted");
+  assert.deepEqual(told, [0, 0, 1]);
+  await running.stop();
+});
+
 test("a composer that says null cancels the message", async () => {
   const id = await putComposed("gone");
   start(() => ACCEPT, { gone: async () => null });
@@ -568,6 +589,25 @@ test("a verdict that cannot be written is kept until it can", async () => {
   database.exec("commit");
   assert.equal((await verdictOn(id)).state, "accepted");
   assert.equal(transmissions.length, 1);
+});
+
+test("a verdict is not let go of at the second error either", async () => {
+  own.exec("pragma busy_timeout = 0");
+  const id = await put();
+  const transport = scripted(() => ACCEPT);
+  start({
+    async *deliver(messages, options) {
+      for await (const receipt of transport.deliver(messages, options)) {
+        database.exec("begin immediate");
+        yield receipt;
+      }
+    },
+    close: async () => undefined,
+  });
+  await until("error", () => events.filter(({ type }) => type === "error").length === 2);
+  database.exec("commit");
+  await until("paused"); // after the round was closed
+  assert.equal(stateOf(id), "accepted");
 });
 
 test("a transport that forgets a message, or names its recipients otherwise, sends nothing twice", async () => {

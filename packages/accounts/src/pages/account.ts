@@ -1,7 +1,18 @@
 import { html } from "hono/html";
 import { catalogueOf } from "../locale.ts";
 import type { SessionUser } from "../session.ts";
-import { backLink, emailField, field, form, hidden, page, type Field, type Html, type Showing } from "./page.ts";
+import {
+  backLink,
+  emailField,
+  field,
+  form,
+  hidden,
+  page,
+  passwordField,
+  type Field,
+  type Html,
+  type Showing,
+} from "./page.ts";
 
 /** GET /: where to begin. */
 export function startPage(showing: Showing, links: readonly { readonly href: string; readonly label: string }[]): Html {
@@ -59,14 +70,7 @@ export function sentPage(showing: Showing, email: string | undefined): Html {
 /** GET /users/login */
 export function loginPage(showing: Showing, next?: unknown): Html {
   const { pages } = catalogueOf(showing.locale);
-  const password = {
-    name: "password",
-    label: pages.password,
-    type: "password",
-    autocomplete: "current-password",
-  } as const;
-  const content = html`${hidden("next", showing.values?.next ?? next)} ${emailField(showing)}
-  ${field(showing, password)}`;
+  const content = html`${hidden("next", showing.values?.next ?? next)} ${emailField(showing)} ${passwordField(showing)}`;
   return page(
     showing,
     pages.login,

@@ -1,6 +1,16 @@
 import { html } from "hono/html";
 import { catalogueOf } from "../locale.ts";
-import { backLink, emailField, field, form, hidden, messagePage, page, type Html, type Showing } from "./page.ts";
+import {
+  backLink,
+  emailField,
+  form,
+  hidden,
+  messagePage,
+  page,
+  passwordField,
+  type Html,
+  type Showing,
+} from "./page.ts";
 
 /** What the page with the button needs to know. */
 export interface ActivationOffer {
@@ -13,16 +23,10 @@ export interface ActivationOffer {
 /** GET /users/activate for whoever may not activate by opening the link. */
 export function activatePage(showing: Showing, { token, email, asksPassword }: ActivationOffer): Html {
   const { pages } = catalogueOf(showing.locale);
-  const password = {
-    name: "password",
-    label: pages.password,
-    type: "password",
-    autocomplete: "current-password",
-  } as const;
   const content = html`${hidden("token", token)}${
     asksPassword
       ? html`<p>${pages.activatePassword}</p>
-          ${field(showing, password)}`
+          ${passwordField(showing)}`
       : ""
   }`;
   return page(

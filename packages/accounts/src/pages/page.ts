@@ -85,6 +85,12 @@ export function emailField(showing: Showing, value?: string): Html {
   return field(showing, value === undefined ? options : { ...options, value });
 }
 
+/** The field for a password that there is already. */
+export function passwordField(showing: Showing): Html {
+  const { password } = catalogueOf(showing.locale).pages;
+  return field(showing, { name: "password", label: password, type: "password", autocomplete: "current-password" });
+}
+
 /** A form that posts to one of the routes. Its submit button has no name: it would be a field that no route knows. */
 export function form(action: string, content: unknown, button: string, quiet = false): Html {
   return html`<form method="post" action="${action}">

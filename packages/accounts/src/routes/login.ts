@@ -27,6 +27,7 @@ export function loginRoutes(app: Hono<ExchangeEnv>, context: AccountsContext): v
   app.post("/users/login", (c) =>
     post(c, LOGIN, loginPage, async (fields, as) => {
       const network = networkOfClient(c);
+      await limit(context, "loginPerNetwork", network);
       await limit(context, "login", `${network}|${fields.email.key}`);
       const user = await authenticate(c, context, fields.email.key, fields.password);
       const token = await beginSession(context, { userId: user.id, previous: presentedSession(c, context), network });

@@ -16,6 +16,7 @@ export function signupRoutes(app: Hono<ExchangeEnv>, context: AccountsContext): 
     post(c, SIGNUP, signupPage, async (fields, as) => {
       const network = networkOfClient(c);
       await limit(context, "signupPerNetwork", network);
+      await limit(context, "signup", `${network}|${fields.email.key}`);
       await limit(context, "signupPerAddress", fields.email.key);
       const browser = newSecret();
       await signUp(context, {

@@ -51,3 +51,11 @@ export function listOf<T>(value: readonly T[] | null | undefined, field: string)
     throw new MessageError("bad-value", `${field}: not an array; each is an element of its own`, { field });
   return [...(value as readonly T[])];
 }
+
+/** A copy of the object's own fields, getters as getters: what they are is judged when the message is rendered. */
+export function copyOf<T>(value: Readonly<Record<string, T>> | null | undefined): Record<string, T> {
+  if (value === undefined || value === null) return {};
+  if (typeof value !== "object" || Array.isArray(value) || value instanceof Map)
+    throw bad("headers", "not an object of names and values");
+  return Object.defineProperties({}, Object.getOwnPropertyDescriptors(value));
+}

@@ -10,7 +10,7 @@ import { checkDate } from "./date-time.ts";
 import { fileAttachment } from "./file-content.ts";
 import type { HeaderValue } from "./header-field.ts";
 import { authorsOf, givenMessageId, headerSection } from "./header-section.ts";
-import { checkFields, listOf, textOf } from "./message-fields.ts";
+import { checkFields, copyOf, listOf, textOf } from "./message-fields.ts";
 import { checkMessageId, makeMessageId } from "./message-id.ts";
 import { checkCharset } from "./part.ts";
 import { bytesOf, isAsciiBytes, sizeOf, streamOf } from "./rendered.ts";
@@ -98,7 +98,7 @@ export class Message implements DeliverableMessage {
     this.cc = listOf(fields.cc, "cc");
     this.bcc = listOf(fields.bcc, "bcc");
     this.replyTo = listOf(fields.replyTo, "replyTo");
-    this.headers = { ...fields.headers };
+    this.headers = copyOf(fields.headers);
     this.attachments = listOf(fields.attachments, "attachments");
     this.alternatives = listOf(fields.alternatives, "alternatives");
     this.charset = fields.charset ?? "utf-8";

@@ -41,12 +41,12 @@ export function alternativePart({ content, contentType }: Alternative, charset: 
   }
   if (typeof content !== "string" && !(content instanceof Uint8Array))
     throw bad(`${field}.content`, "must be a string or a Uint8Array");
-  return octetPart(typeof content === "string" ? Buffer.from(content) : content, mediaType, "");
+  return octetPart(typeof content === "string" ? Buffer.from(content) : content, mediaType, "", field);
 }
 
 /** An attachment, checked before. It arrives octet for octet. */
 export function attachmentPart(attachment: Attachment, field: string): BodyPart {
-  const { content, filename } = attachment;
+  const { content } = attachment;
   const mediaType = checkContentType(attachment.contentType ?? guessedType(attachment), `${field}.contentType`);
   const identity = dispositionOf(attachment) + contentId(attachment);
   if (typeof content === "function") return streamedPart(content, attachment.size, mediaType, identity);
@@ -57,7 +57,7 @@ export function attachmentPart(attachment: Attachment, field: string): BodyPart 
     return octetPart(encoded(content, charset, `${field}.content`), mediaType, identity, field);
   }
   const octets = content instanceof Uint8Array ? content : content.toBytes();
-  return octetPart(octets, mediaType, identity, filename === undefined ? field : `${field}.content`);
+  return octetPart(octets, mediaType, identity, `${field}.content`);
 }
 
 /** The same on every machine: the table is the package's, not the system's. */
@@ -66,16 +66,19 @@ function guessedType({ filename, content }: Attachment): string {
   return mime.getType(filename ?? "") ?? OCTET_STREAM;
 }
 
-function octetPart(octets: Uint8Array, mediaType: MediaType, identity: string, field = ""): BodyPart {
-  if (mediaType.type === "message" && mediaType.subtype === "rfc822")
-    return messagePart(octets, mediaType, identity, field);
-  if (mediaType.type !== "text")
-    return part(`Content-Type: ${typeOf(mediaType)}\r\n${identity}`, encodeOctets(octets, false));
-  if (mediaType.parameters.has("charset"))
-    return part(`Content-Type: ${typeOf(mediaType)}\r\n${identity}`, encodeOctets(octets, true));
-  // What is not UTF-8 is no text that anybody could name the charset of.
-  if (!isUtf8(octets)) return part(`Content-Type: ${OCTET_STREAM}\r\n${identity}`, encodeOctets(octets, false));
-  return part(`Content-Type: ${typeOf(mediaType, "utf-8")}\r\n${identity}`, encodeOctets(octets, true));
+/**
+ * Octets as they were given. An attachment is always base64: of 7bit and quoted-printable text readers make line ends of
+ * their own, and some add one at the end, though RFC 2045 would have it arrive as it was.
+ */
+function octetPart(octets: Uint8Array, given: MediaType, identity: string, field: string): BodyPart {
+  if (given.type === "message" && given.subtype === "rfc822") return messagePart(octets, given, identity, field);
+  return part(`Content-Type: ${octetType(octets, given)}\r\n${identity}`, encodeOctets(octets, identity === ""));
+}
+
+/** What is not UTF-8 is no text that anybody could name the charset of. */
+function octetType(octets: Uint8Array, mediaType: MediaType): string {
+  if (mediaType.type !== "text" || mediaType.parameters.has("charset")) return typeOf(mediaType);
+  return isUtf8(octets) ? typeOf(mediaType, "utf-8") : OCTET_STREAM;
 }
 
 /** RFC 2046 section 5.2.1: a message is attached as it is, never encoded, so what SMTP cannot carry is refused. */

@@ -38,8 +38,8 @@ function shorter(octets: Uint8Array): EncodedContent {
  * Octets that must arrive as they are. Quoted-printable and 7bit keep line ends only where all of them are CRLF
  * (RFC 2045 section 6.7 rule 4); else it is base64.
  */
-export function encodeOctets(octets: Uint8Array, isText: boolean): EncodedContent {
-  if (!isText) return base64Content(octets);
+export function encodeOctets(octets: Uint8Array, isBodyText: boolean): EncodedContent {
+  if (!isBodyText) return base64Content(octets);
   const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1");
   if (BARE_LINE_END.test(text)) return base64Content(octets);
   return encodeLines(text, () => octets);
