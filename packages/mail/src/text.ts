@@ -9,9 +9,7 @@ export function hasControl(text: string): boolean {
   return CONTROL.test(text);
 }
 
-const NOT_ASCII = /[^\0-\x7f]/;
-
-/** Whether every character is US-ASCII. */
+/** Whether every character is US-ASCII: then, and only then, UTF-8 has as many octets as there are characters. */
 export function isAscii(text: string): boolean {
-  return !NOT_ASCII.test(text);
+  return Buffer.byteLength(text) === text.length;
 }

@@ -11,8 +11,6 @@ const ADDR_SPEC_OCTETS = 254;
 const ATEXT = '[^\\0-\\x20\\x7f"(),.:;<>@[\\]\\\\]';
 const DOT_ATOM_TEXT = new RegExp(`^${ATEXT}+(?:\\.${ATEXT}+)*$`);
 
-const encoder = new TextEncoder();
-
 /** Whether the text needs no quotes as a local-part. */
 export function isDotAtom(text: string): boolean {
   return DOT_ATOM_TEXT.test(text);
@@ -77,5 +75,5 @@ export function syntaxError(field: string, reason: string): AddressError {
 }
 
 function octets(text: string): number {
-  return encoder.encode(text).length;
+  return Buffer.byteLength(text);
 }

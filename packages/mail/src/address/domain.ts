@@ -3,7 +3,8 @@ import { domainToASCII } from "node:url";
 import { isAscii } from "../text.ts";
 
 /** RFC 5321 section 4.1.2: `sub-domain = Let-dig [Ldh-str]`; RFC 1035 section 2.3.4: a label has 63 octets at most. */
-const SUB_DOMAIN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+const SUB_DOMAIN = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+const DOMAIN = new RegExp(`^${SUB_DOMAIN}(?:\\.${SUB_DOMAIN})*$`, "i");
 
 /** RFC 1035 section 2.3.4: 255 octets on the wire, which is 253 as text. */
 const DOMAIN_LENGTH = 253;
@@ -30,7 +31,7 @@ export function toALabels(domain: string): string | undefined {
 }
 
 function isDomain(domain: string): boolean {
-  return domain.length <= DOMAIN_LENGTH && domain.split(".").every((label) => SUB_DOMAIN.test(label));
+  return domain.length <= DOMAIN_LENGTH && DOMAIN.test(domain);
 }
 
 /**

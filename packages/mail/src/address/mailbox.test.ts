@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { AddressError } from "../errors.ts";
 import { parseAddressList, parseMailbox } from "./mailbox.ts";
 
@@ -35,6 +36,44 @@ test("a mailbox is read as RFC 5322 means it", () => {
     assert.deepEqual(parseMailbox(text, "to"), { displayName, addrSpec }, text);
   }
 });
+
+test("the short way means the same as the scanner", () => {
+  const unit = fc.constantFrom(
+    "a",
+    "김",
+    "@",
+    ".",
+    " ",
+    "<",
+    ">",
+    "x.com",
+    '"',
+    "(",
+    ")",
+    ",",
+    "é",
+    "\u2028",
+    "-",
+    "=?",
+  );
+  fc.assert(
+    fc.property(fc.string({ unit, maxLength: 16 }), (text) => {
+      const short = attempt(() => parseMailbox(text, "to"));
+      const scanned = attempt(() => parseAddressList(text, "to"));
+      if (short !== undefined) assert.deepEqual(scanned, [short]);
+      else assert.ok(scanned?.length !== 1 || !("addrSpec" in scanned[0]!));
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+function attempt<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch {
+    return undefined;
+  }
+}
 
 const REFUSED: readonly string[] = [
   "",

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { DeferredBase64 } from "../mime/base64.ts";
 
 /** Content that is read when it is sent, encoded already. */
 export interface StreamedContent {
@@ -8,7 +9,7 @@ export interface StreamedContent {
 }
 
 /** A piece of a body, in wire form. A string is UTF-8. */
-export type Piece = string | Uint8Array | StreamedContent;
+export type Piece = string | Uint8Array | DeferredBase64 | StreamedContent;
 
 /** A body part (RFC 2046): its header fields but MIME-Version, and its content. */
 export interface BodyPart {

@@ -10,11 +10,20 @@ const DATE_TIME =
  * @param local in the time zone of this process instead of UTC; Django's `EMAIL_USE_LOCALTIME`.
  */
 export function dateTime(date: Date, local = false): string {
-  if (!local) return date.toUTCString().replace("GMT", "+0000");
+  if (!local) return utcDateTime(date);
   const offset = -date.getTimezoneOffset();
   const shifted = new Date(date.getTime() + offset * 60_000).toUTCString();
   const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60];
   return shifted.replace("GMT", `${offset < 0 ? "-" : "+"}${twoDigits(hours)}${twoDigits(minutes)}`);
+}
+
+/** The last second's, for many messages are made in one. */
+let lastSecond = { second: Number.NaN, text: "" };
+
+function utcDateTime(date: Date): string {
+  const second = Math.floor(date.getTime() / 1000);
+  if (lastSecond.second !== second) lastSecond = { second, text: date.toUTCString().replace("GMT", "+0000") };
+  return lastSecond.text;
 }
 
 function twoDigits(number: number): string {

@@ -1,4 +1,4 @@
-import { type Mailbox, parseAddressList } from "../address/mailbox.ts";
+import { type Mailbox, parseAddressList, plainMailbox } from "../address/mailbox.ts";
 import { AddressError, HeaderError } from "../errors.ts";
 import { foldTokens, foldUnstructured } from "../mime/folding.ts";
 import { dateTime } from "./date-time.ts";
@@ -122,6 +122,8 @@ export function givenMessageId(headers: HeaderFields): string | undefined {
 
 /** The mailboxes of From, of which there may be several, but no group. */
 export function authorsOf(from: string): [Mailbox, ...Mailbox[]] {
+  const plain = plainMailbox(from, "from");
+  if (plain !== undefined) return [plain];
   const addresses = parseAddressList(from, "from");
   const [first, ...others] = addresses.filter((address) => "addrSpec" in address);
   if (first === undefined || others.length + 1 < addresses.length) {

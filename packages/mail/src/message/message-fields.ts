@@ -32,6 +32,8 @@ export function checkFields(fields: object): void {
     const descriptor = Object.getOwnPropertyDescriptor(fields, name);
     if (descriptor !== undefined && !("value" in descriptor)) throw bad(name, "a getter, not a value");
   }
+  const prototype: unknown = Object.getPrototypeOf(fields);
+  if (prototype === Object.prototype || prototype === null) return;
   for (const name of FIELDS) {
     if (name in fields && !Object.hasOwn(fields, name)) throw bad(name, "inherited, not the object's own");
   }

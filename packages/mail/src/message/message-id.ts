@@ -8,6 +8,7 @@ import { HeaderError } from "../errors.ts";
 const ATEXT = "[a-z0-9!#$%&'*+\\-/=?^_`{|}~]";
 const DOT_ATOM_TEXT = `${ATEXT}+(?:\\.${ATEXT}+)*`;
 const MSG_ID = new RegExp(`^<${DOT_ATOM_TEXT}@(?:${DOT_ATOM_TEXT}|\\[[\\x21-\\x5a\\x5e-\\x7e]*\\])>$`, "i");
+const PLAIN_DOMAIN = /^[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,9}$/i;
 const MSG_ID_LENGTH = 900;
 
 /**
@@ -16,7 +17,8 @@ const MSG_ID_LENGTH = 900;
  * @throws {HeaderError} when the domain cannot stand in one.
  */
 export function makeMessageId(domain: string): string {
-  return checkMessageId(`<${randomUUID()}@${domain}>`);
+  const messageId = `<${randomUUID()}@${domain}>`;
+  return PLAIN_DOMAIN.test(domain) ? messageId : checkMessageId(messageId);
 }
 
 /** @throws {HeaderError} when the text is not one msg-id with its angle brackets. */

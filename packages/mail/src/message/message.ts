@@ -1,3 +1,4 @@
+import { isAscii as isAsciiBytes } from "node:buffer";
 import { domainOf } from "../address/addr-spec.ts";
 import { type Mailbox, parseMailbox } from "../address/mailbox.ts";
 import type { DeliverableMessage, Envelope, StreamedMessage } from "../delivery.ts";
@@ -13,7 +14,7 @@ import { authorsOf, givenMessageId, headerSection } from "./header-section.ts";
 import { checkFields, copyOf, listOf, textOf } from "./message-fields.ts";
 import { checkMessageId, makeMessageId } from "./message-id.ts";
 import { checkCharset } from "./part.ts";
-import { bytesOf, isAsciiBytes, sizeOf, streamOf } from "./rendered.ts";
+import { bytesOf, sizeOf, streamOf } from "./rendered.ts";
 
 /** The most recipients that one message may have. */
 const RECIPIENT_LIMIT = 100_000;
@@ -113,9 +114,7 @@ export class Message implements DeliverableMessage {
    * @throws {AddressError} when it must be made and `from` is not a mailbox.
    */
   get messageId(): string {
-    const given = this.#messageId === undefined ? givenMessageId(this.headers) : undefined;
-    this.#messageId ??= given === undefined ? makeMessageId(domainOf(this.#author().addrSpec)) : checkMessageId(given);
-    return this.#messageId;
+    return this.#messageId ?? this.#idOf(this.#author());
   }
 
   /** The Date field: that which was given, or when the message was made. */
@@ -134,7 +133,8 @@ export class Message implements DeliverableMessage {
    * @throws {AddressError} naming the field, when an address is not one mailbox.
    */
   envelope(): Envelope {
-    return this.#rendered?.envelope ?? this.#envelope(mailboxes(this.to, "to"), mailboxes(this.cc, "cc"));
+    if (this.#rendered !== undefined) return this.#rendered.envelope;
+    return this.#envelope(this.#author(), mailboxes(this.to, "to"), mailboxes(this.cc, "cc"));
   }
 
   /**
@@ -181,7 +181,7 @@ export class Message implements DeliverableMessage {
       throw new MessageError("streamed", "toBytes: the message has streamed content; use toStream()", {
         field: "attachments",
       });
-    this.#bytes ??= bytesOf(pieces as readonly (string | Uint8Array)[]);
+    this.#bytes ??= bytesOf(pieces as Parameters<typeof bytesOf>[0]);
     return this.#bytes;
   }
 
@@ -212,25 +212,34 @@ export class Message implements DeliverableMessage {
     return copy;
   }
 
+  #idOf(author: Mailbox): string {
+    if (this.#messageId === undefined) {
+      const given = givenMessageId(this.headers);
+      this.#messageId = given === undefined ? makeMessageId(domainOf(author.addrSpec)) : checkMessageId(given);
+    }
+    return this.#messageId;
+  }
+
   #author(): Mailbox {
     return authorsOf(this.from ?? "")[0];
   }
 
-  #envelope(to: readonly Mailbox[], cc: readonly Mailbox[]): Envelope {
+  #envelope(author: Mailbox, to: readonly Mailbox[], cc: readonly Mailbox[]): Envelope {
     const recipients = [...to, ...cc, ...mailboxes(this.bcc, "bcc")];
     if (recipients.length > RECIPIENT_LIMIT) throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
     const forwardPaths = [...new Set(recipients.map((mailbox) => mailbox.addrSpec))];
-    return Object.freeze({ reversePath: this.#author().addrSpec, forwardPaths: Object.freeze(forwardPaths) });
+    return Object.freeze({ reversePath: author.addrSpec, forwardPaths: Object.freeze(forwardPaths) });
   }
 
   #render(): Rendered {
     if (this.#rendered !== undefined) return this.#rendered;
     const [to, cc] = [mailboxes(this.to, "to"), mailboxes(this.cc, "cc")];
-    const envelope = this.#envelope(to, cc);
-    this.attachments.forEach((attachment, index) => checkAttachment(attachment, `attachments[${index}]`));
-    const { messageId, subject, headers, localTime } = this;
-    const replyTo = mailboxes(this.replyTo, "replyTo");
     const from = authorsOf(this.from ?? "");
+    const envelope = this.#envelope(from[0], to, cc);
+    const messageId = this.#idOf(from[0]);
+    this.attachments.forEach((attachment, index) => checkAttachment(attachment, `attachments[${index}]`));
+    const { subject, headers, localTime } = this;
+    const replyTo = mailboxes(this.replyTo, "replyTo");
     const header = headerSection({ from, to, cc, replyTo, subject, date: this.#date, localTime, messageId, headers });
     const body = bodyOf({ ...this, charset: checkCharset(this.charset) }, boundarySource(messageId));
     const pieces = [`${header}MIME-Version: 1.0\r\n${body.header}\r\n`, ...body.pieces];
@@ -253,5 +262,7 @@ export class Message implements DeliverableMessage {
 }
 
 function mailboxes(list: readonly string[], field: string): Mailbox[] {
-  return list.flatMap((text, index) => (text === "" ? [] : [parseMailbox(text, `${field}[${index}]`)]));
+  const found: Mailbox[] = [];
+  for (const [index, text] of list.entries()) if (text !== "") found.push(parseMailbox(text, `${field}[${index}]`));
+  return found;
 }

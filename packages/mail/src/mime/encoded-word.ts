@@ -1,5 +1,3 @@
-import { base64 } from "./base64.ts";
-
 /**
  * RFC 2047 encoded-words: `=?utf-8?q?…?=`, at most 75 characters each, on lines of at most 76.
  *
@@ -8,10 +6,10 @@ import { base64 } from "./base64.ts";
 
 const ENCODED_WORD_LENGTH = 75;
 const OVERHEAD = "=?utf-8?q??=".length;
-const encoder = new TextEncoder();
 
-/** RFC 2047 section 5 (3): what may stand for itself in a phrase, and so everywhere. */
-const Q_LITERAL = /[A-Za-z0-9!*+\-/]/;
+/** RFC 2047 section 5 (3): what may stand for itself in a phrase, and so everywhere. By character code. */
+const Q_LITERAL = Array.from({ length: 128 }, (_, code) => /[A-Za-z0-9!*+\-/]/.test(String.fromCharCode(code)));
+const SPACE = 0x20;
 
 /** Whether a reader would take the text for an encoded-word, so that it must be encoded to stay what it is. */
 export function looksEncoded(text: string): boolean {
@@ -24,47 +22,55 @@ export function looksEncoded(text: string): boolean {
  * @param first how many characters the first may have, given what stands on its line already; at most 75 count.
  */
 export function encodedWords(text: string, first: number): string[] {
-  const octets = encoder.encode(text);
-  const quoted = qLength(octets);
-  const useB = Math.ceil(octets.length / 3) * 4 < quoted;
+  const useB = Math.ceil(Buffer.byteLength(text) / 3) * 4 < qLength(text);
   const words: string[] = [];
   let room = Math.min(first, ENCODED_WORD_LENGTH) - OVERHEAD;
-  let chunk = "";
+  let start = 0;
   let size = 0;
-  for (const character of text) {
-    const length = useB ? encoder.encode(character).length : qLength(encoder.encode(character));
+  for (let end = 0; end < text.length;) {
+    const code = text.codePointAt(end) ?? 0;
+    const length = useB ? octetsOf(code) : qLengthOf(code);
     const needed = useB ? Math.ceil((size + length) / 3) * 4 : size + length;
-    if (needed > room && chunk !== "") {
-      words.push(encodedWord(chunk, useB));
-      chunk = "";
+    if (needed > room && end > start) {
+      words.push(encodedWord(text.slice(start, end), useB));
+      start = end;
       size = 0;
       room = ENCODED_WORD_LENGTH - OVERHEAD;
     }
-    chunk += character;
     size += length;
+    end += code > 0xffff ? 2 : 1;
   }
-  if (chunk !== "") words.push(encodedWord(chunk, useB));
+  if (start < text.length) words.push(encodedWord(text.slice(start), useB));
   return words;
 }
 
-function encodedWord(text: string, useB: boolean): string {
-  const octets = encoder.encode(text);
-  return useB ? `=?utf-8?b?${base64(octets)}?=` : `=?utf-8?q?${qEncoding(octets)}?=`;
+/** How many octets a character has in UTF-8. */
+function octetsOf(code: number): number {
+  if (code < 0x80) return 1;
+  if (code < 0x800) return 2;
+  return code < 0x10000 ? 3 : 4;
 }
 
-function qEncoding(octets: Uint8Array): string {
+function encodedWord(text: string, useB: boolean): string {
+  return useB ? `=?utf-8?b?${Buffer.from(text).toString("base64")}?=` : `=?utf-8?q?${qEncoding(text)}?=`;
+}
+
+function qEncoding(text: string): string {
   let written = "";
-  for (const octet of octets) {
-    const character = String.fromCharCode(octet);
-    if (octet === 0x20) written += "_";
-    else if (Q_LITERAL.test(character)) written += character;
+  for (const octet of Buffer.from(text)) {
+    if (octet === SPACE) written += "_";
+    else if (Q_LITERAL[octet] === true) written += String.fromCharCode(octet);
     else written += "=" + octet.toString(16).toUpperCase().padStart(2, "0");
   }
   return written;
 }
 
-function qLength(octets: Uint8Array): number {
+function qLength(text: string): number {
   let length = 0;
-  for (const octet of octets) length += octet === 0x20 || Q_LITERAL.test(String.fromCharCode(octet)) ? 1 : 3;
+  for (const character of text) length += qLengthOf(character.codePointAt(0) ?? 0);
   return length;
+}
+
+function qLengthOf(code: number): number {
+  return code === SPACE || Q_LITERAL[code] === true ? 1 : 3 * octetsOf(code);
 }

@@ -1,4 +1,4 @@
-import { base64Lines, base64LinesLength } from "./base64.ts";
+import { base64Lines, base64LinesLength, type DeferredBase64 } from "./base64.ts";
 import { quotedPrintable, quotedPrintableLength } from "./quoted-printable.ts";
 
 /** RFC 2045 section 6. `binary` is never used, and `8bit` only where the octets were given as they are to be. */
@@ -7,7 +7,7 @@ export type TransferEncoding = "7bit" | "8bit" | "quoted-printable" | "base64";
 /** Content as it goes on the wire. Strings are ASCII. */
 export interface EncodedContent {
   readonly encoding: TransferEncoding;
-  readonly content: string | Uint8Array;
+  readonly content: string | Uint8Array | DeferredBase64;
 }
 
 /** RFC 5322 section 2.1.1: octets of a line without its CRLF. */
@@ -26,7 +26,17 @@ function isSevenBit(text: string): boolean {
 /** Text with CRLF line ends: 7bit where it can be, else the shorter of quoted-printable and base64. */
 export function encodeLines(text: string, octets: () => Uint8Array): EncodedContent {
   if (isSevenBit(text)) return { encoding: "7bit", content: text };
-  return shorter(octets());
+  const encoded = octets();
+  return isMostlyForeign(text.length, encoded.length) ? base64Content(encoded) : shorter(encoded);
+}
+
+/**
+ * Whether base64 is shorter for sure, without a look at each octet. A character of n octets in UTF-8 makes n - 1 more of
+ * them than characters, so at least 1.5 octets that are not ASCII for each one more, and each of these is three in
+ * quoted-printable; base64 has 1.37 for each octet.
+ */
+function isMostlyForeign(characters: number, octets: number): boolean {
+  return octets + 3 * (octets - characters) > 1.38 * octets + 8;
 }
 
 function shorter(octets: Uint8Array): EncodedContent {

@@ -1,3 +1,4 @@
+import { isAscii as isAsciiBytes } from "node:buffer";
 import type { DeliverableMessage, DeliverOptions, Envelope, Receipt } from "../delivery.ts";
 import { parsePath } from "../address/addr-spec.ts";
 import { MessageError } from "../errors.ts";
@@ -44,13 +45,8 @@ function bodyOf(message: DeliverableMessage): Pick<Rendered, "content" | "size" 
   const { streaming } = message;
   if (streaming !== undefined) return { ...streaming, content: () => streaming.open() };
   const content = message.toBytes();
-  const eightBit = !isAsciiOctets(content);
+  const eightBit = !isAsciiBytes(content);
   return { content, size: content.length, eightBit, smtpUtf8: eightBit && !isAsciiHeader(content) };
-}
-
-/** By the platform's search rather than octet by octet: 20 times faster on 2 kB. */
-function isAsciiOctets(octets: Uint8Array): boolean {
-  return isAscii(Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1"));
 }
 
 /** A foreign message's paths, before they become commands. */
@@ -68,7 +64,7 @@ function isAsciiEnvelope({ reversePath, forwardPaths }: Envelope): boolean {
 function isAsciiHeader(content: Uint8Array): boolean {
   const buffer = Buffer.from(content.buffer, content.byteOffset, content.length);
   const end = buffer.indexOf("\r\n\r\n");
-  return isAsciiOctets(buffer.subarray(0, end === -1 ? buffer.length : end));
+  return isAsciiBytes(buffer.subarray(0, end === -1 ? buffer.length : end));
 }
 
 /** The verdict on a message that surely was not sent. */
