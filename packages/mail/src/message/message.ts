@@ -237,11 +237,12 @@ export class Message implements DeliverableMessage {
     const from = authorsOf(this.from ?? "");
     const envelope = this.#envelope(from[0], to, cc);
     const messageId = this.#idOf(from[0]);
-    this.attachments.forEach((attachment, index) => checkAttachment(attachment, `attachments[${index}]`));
-    const { subject, headers, localTime } = this;
+    const { subject, text, html, headers, attachments, alternatives, localTime } = this;
+    attachments.forEach((attachment, index) => checkAttachment(attachment, `attachments[${index}]`));
     const replyTo = mailboxes(this.replyTo, "replyTo");
     const header = headerSection({ from, to, cc, replyTo, subject, date: this.#date, localTime, messageId, headers });
-    const body = bodyOf({ ...this, charset: checkCharset(this.charset) }, boundarySource(messageId));
+    const charset = checkCharset(this.charset);
+    const body = bodyOf({ text, html, alternatives, attachments, charset }, boundarySource(messageId));
     const pieces = [`${header}MIME-Version: 1.0\r\n${body.header}\r\n`, ...body.pieces];
     const isStreamed = pieces.some((piece) => typeof piece === "object" && "open" in piece);
     this.#rendered = { pieces, envelope, isStreamed };

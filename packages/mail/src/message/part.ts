@@ -13,7 +13,7 @@ const OCTET_STREAM = "application/octet-stream";
 /** A text of the body. Its line ends become CRLF (RFC 2046 section 4.1.1); nothing is added to its end. */
 export function textPart(text: string, mediaType: MediaType, charset: string, field: string): BodyPart {
   if (!text.isWellFormed()) throw new MessageError("not-text", `${field}: contains a lone surrogate`, { field });
-  const lines = text.includes("\r") ? text.replace(/\r\n|\r|\n/g, "\r\n") : text.split("\n").join("\r\n");
+  const lines = text.includes("\r") ? text.replace(/\r\n|\r|\n/g, "\r\n") : text.replace(/\n/g, "\r\n");
   const octets = (): Uint8Array => encoded(lines, charset, field);
   const isUtf8 = charset === "utf-8";
   // Of another charset the octets decide: ISO-2022-JP's are not those of the text, though they are ASCII.

@@ -49,11 +49,12 @@ function labelOf(name: string): string | undefined {
 
 /** Whether text can be encoded in the charset of this name. */
 export function isCharset(name: string): boolean {
-  return charsetOf(name) !== undefined;
+  return name === "utf-8" || charsetOf(name) !== undefined;
 }
 
 /** Encodes the text in a charset of which {@link isCharset} is true. */
 export function encodeText(text: string, name: string): Encoded {
+  if (name === "utf-8") return { octets: Buffer.from(text) };
   const charset = charsetOf(name);
   if (charset === undefined || charset.label === "utf-8") return { octets: Buffer.from(text) };
   const table = tableOf(charset.label);
