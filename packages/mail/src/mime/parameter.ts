@@ -4,10 +4,13 @@ import { looksEncoded } from "./encoded-word.ts";
 /**
  * Parameters of Content-Type and Content-Disposition, each on a line of its own (RFC 2045 section 5.1, RFC 2183).
  *
- * What is not ASCII, looks like an encoded-word (readers decode those here too), or is too long for a line, is written as RFC 2231 has it: `name*=utf-8''percent-encoded`, and in
+ * What is not ASCII, looks like an encoded-word (readers decode those here too), has white space that would not survive,
+ * or is too long for a line, is written as RFC 2231 has it: `name*=utf-8''percent-encoded`, and in
  * sections `name*0*=`, `name*1*=` where one line does not hold it.
  */
 const LINE_LENGTH = 76;
+/** White space that readers of a quoted string drop. */
+const LOOSE_SPACE = /^ | $| {2}/;
 const TOKEN = /^[^\0-\x20\x7f()<>@,;:\\"/[\]?=*'%]+$/;
 
 const encoder = new TextEncoder();
@@ -17,7 +20,8 @@ const ATTRIBUTE_CHAR = /[A-Za-z0-9!#$&+\-.^_`{|}~]/;
 /** `;`, a fold and the parameter, folded on where it is long. */
 export function parameter(name: string, value: string): string {
   const plain = TOKEN.test(value) ? `${name}=${value}` : `${name}="${value.replace(/["\\]/g, "\\$&")}"`;
-  if (isAscii(value) && !looksEncoded(value) && plain.length + 2 <= LINE_LENGTH) return `;\r\n ${plain}`;
+  if (isAscii(value) && !looksEncoded(value) && !LOOSE_SPACE.test(value) && plain.length + 2 <= LINE_LENGTH)
+    return `;\r\n ${plain}`;
   const sections = sectionsOf(name, value);
   if (sections.length === 1) return `;\r\n ${name}*=utf-8''${sections[0]}`;
   return sections.map((section, index) => `;\r\n ${name}*${index}*=${index === 0 ? "utf-8''" : ""}${section}`).join("");
