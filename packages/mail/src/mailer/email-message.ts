@@ -18,7 +18,8 @@ export class EmailMessage extends Message {
    * @throws {DeliveryError} with its `receipt`, when it was accepted for no recipient; {PosthasteError} as `Mailer.send`.
    */
   async send({ connection }: SendOptions = {}): Promise<Receipt> {
-    const from = mailSettings().from;
+    const { from, useLocalTime } = mailSettings();
+    if (useLocalTime && !Object.isFrozen(this)) this.localTime = true;
     if (connection !== undefined) return createMailer({ transport: connection, from }).send(this);
     await using mailer = createMailer({ transport: getConnection(), from });
     return await mailer.send(this);

@@ -200,6 +200,24 @@ test("EmailMessage sends itself; a mailer gives a message without author its own
   assert.equal(transport.box[2]?.envelope.reversePath, "mailer@example.com");
 });
 
+test("EMAIL_USE_LOCALTIME puts Date fields into this process's time zone", async () => {
+  process.env.TZ = "Asia/Seoul";
+  try {
+    const connection = memoryTransport();
+    const date = /^Date: .* ([+-]\d{4})\r$/m;
+    const offsets = async (): Promise<(string | undefined)[]> => {
+      await sendMail("a", "b", null, ["x@example.com"], { connection });
+      await new EmailMessage({ to: ["x@example.com"] }).send({ connection });
+      return connection.box.slice(-2).map(({ content }) => date.exec(Buffer.from(content).toString())?.[1]);
+    };
+    assert.deepEqual(await offsets(), ["+0000", "+0000"]);
+    process.env.EMAIL_USE_LOCALTIME = "true";
+    assert.deepEqual(await offsets(), ["+0900", "+0900"]);
+  } finally {
+    delete process.env.TZ;
+  }
+});
+
 test("the console shows what a person can read, and nothing that moves the cursor", async () => {
   let written = "";
   const connection = consoleTransport({ stream: { write: (text) => (written += text) } });

@@ -53,7 +53,7 @@ export async function sendMail(
 }
 
 async function sendStrictly(fields: MessageFields, options: SendMassMailOptions): Promise<number> {
-  const message = toMessage(fields, mailSettings().from);
+  const message = toMessage(fields, mailSettings());
   message.toBytes();
   if (message.recipients().length === 0) return 0;
   return await withConnection(options, async (transport) => {
@@ -75,11 +75,11 @@ export async function sendMassMail(
   messages: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
   options: SendMassMailOptions = {},
 ): Promise<number> {
-  const { from } = mailSettings();
+  const settings = mailSettings();
   const tally: Tally = { count: 0, failed: [] };
   await withConnection(options, async (transport) => {
     try {
-      for await (const receipt of transport.deliver(toMessages(messages, from))) {
+      for await (const receipt of transport.deliver(toMessages(messages, settings))) {
         if (receipt.status === "accepted" || receipt.status === "partial") tally.count++;
         else tally.failed.push(receipt);
       }
@@ -115,11 +115,11 @@ function interrupted({ count, failed }: Tally, cause: unknown): unknown {
 
 async function* toMessages(
   source: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
-  from: string,
+  settings: MailSettings,
 ): AsyncGenerator<DeliverableMessage> {
   for await (const item of source) {
     try {
-      yield toMessage(isTuple(item) ? fieldsOf(item) : item, from);
+      yield toMessage(isTuple(item) ? fieldsOf(item) : item, settings);
     } catch (error) {
       yield unmakable(error);
     }
@@ -130,8 +130,9 @@ function fieldsOf([subject, text, from, to]: MailTuple): MessageFields {
   return { subject, text, from: from ?? undefined, to };
 }
 
-function toMessage(fields: MessageFields, from: string): Message {
-  return new Message(fields.from === undefined || fields.from === "" ? { ...fields, from } : fields);
+function toMessage(fields: MessageFields, { from, useLocalTime }: MailSettings): Message {
+  const needsFrom = fields.from === undefined || fields.from === null || fields.from === "";
+  return new Message({ localTime: useLocalTime, ...fields, ...(needsFrom && { from }) });
 }
 
 /** One item's fault is that item's verdict, and the others go out. */

@@ -23,6 +23,8 @@ export interface MailSettings {
   readonly timeout: number | undefined;
   /** `DEFAULT_FROM_EMAIL`. Default: `webmaster@localhost`. */
   readonly from: string;
+  /** `EMAIL_USE_LOCALTIME`: whether Date fields are in this process's time zone. Default: false, UTC. */
+  readonly useLocalTime: boolean;
   /** The setting that names the server; undefined where none does, and the host is its default. */
   readonly namedBy: "EMAIL_HOST" | "EMAIL_URL" | undefined;
 }
@@ -48,6 +50,7 @@ export function mailSettings(environment: Environment = process.env): MailSettin
     backend: backendOf(get("EMAIL_BACKEND")),
     timeout: timeoutOf(get("EMAIL_TIMEOUT")),
     from: get("DEFAULT_FROM_EMAIL") ?? "webmaster@localhost",
+    useLocalTime: booleanOf("EMAIL_USE_LOCALTIME", get("EMAIL_USE_LOCALTIME")) ?? false,
   });
 }
 
