@@ -42,6 +42,7 @@ interface Given {
 export function headerSection(section: HeaderSection): string {
   const given = givenFields(section.headers);
   const own = (name: string, written: string): string => {
+    if (given.size === 0) return written;
     const override = given.get(name.toLowerCase());
     given.delete(name.toLowerCase());
     return override === undefined ? written : fieldsOf(override);

@@ -8,9 +8,8 @@ type OwnPiece = Exclude<Piece, StreamedContent>;
 /** The pieces as one. */
 export function bytesOf(pieces: readonly OwnPiece[]): Uint8Array {
   if (!pieces.every((piece) => typeof piece === "string")) return joined(pieces);
-  const text = pieces.join("");
-  // Latin-1 of ASCII is a copy; UTF-8 looks at each character.
-  return Buffer.from(text, isAscii(text) ? "latin1" : "utf8");
+  // Only the header section, the first piece, may be other than ASCII. Latin-1 of ASCII is a copy, and UTF-8 is not.
+  return Buffer.from(pieces.join(""), isAscii(pieces[0] ?? "") ? "latin1" : "utf8");
 }
 
 /** Written once, where they are to stand: an attachment of 25 MB is not copied. */

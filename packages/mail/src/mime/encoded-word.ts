@@ -22,7 +22,11 @@ export function looksEncoded(text: string): boolean {
  * @param first how many characters the first may have, given what stands on its line already; at most 75 count.
  */
 export function encodedWords(text: string, first: number): string[] {
-  const useB = Math.ceil(Buffer.byteLength(text) / 3) * 4 < qLength(text);
+  const octets = Buffer.byteLength(text);
+  const inB = Math.ceil(octets / 3) * 4;
+  // Three octets for each that is not ASCII, and there are 1.5 at least for each that there are more than characters.
+  const useB = inB < octets + 3 * (octets - text.length) || inB < qLength(text);
+  if (useB && inB <= Math.min(first, ENCODED_WORD_LENGTH) - OVERHEAD) return [encodedWord(text, true)];
   const words: string[] = [];
   let room = Math.min(first, ENCODED_WORD_LENGTH) - OVERHEAD;
   let start = 0;

@@ -13,6 +13,8 @@ const LEAST_ENCODED_WORD = 24;
 
 /** A header field of tokens between which it may be folded. A token is never broken. */
 export function foldTokens(name: string, tokens: readonly string[]): string {
+  const whole = `${name}: ${tokens.join(" ")}\r\n`;
+  if (whole.length <= LINE_LENGTH + 2 || tokens.length === 1) return whole;
   const head = `${name}:`;
   const field: Folded = { head, lines: "", current: head };
   for (const token of tokens) addToken(field, token);
@@ -24,6 +26,8 @@ export function foldTokens(name: string, tokens: readonly string[]): string {
  * others become encoded-words. What a reader decodes is the text, white space and all.
  */
 export function foldUnstructured(name: string, text: string): string {
+  if (PLAIN.test(text) && name.length + text.length < LINE_LENGTH - 2 && !looksEncoded(text))
+    return `${name}: ${text}\r\n`;
   const head = `${name}:`;
   const field: Folded = { head, lines: "", current: head };
   for (const run of runs(text)) {
@@ -32,6 +36,9 @@ export function foldUnstructured(name: string, text: string): string {
   }
   return field.lines + field.current + "\r\n";
 }
+
+/** Words of printable ASCII with one space between. */
+const PLAIN = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/;
 
 interface Folded {
   /** The name and colon, after which a token is not folded. */
