@@ -78,10 +78,6 @@ export const ERROR_CODES = {
     fix: "change the message or the server",
   },
   "too-large": { title: "the message is larger than the server accepts", fix: "make it smaller" },
-  "local-protocol": {
-    title: "the SMTP machine was called out of order; this is a fault of the caller",
-    fix: "report it",
-  },
   "starttls-missing": {
     title: "the server offers no STARTTLS, but it is required",
     fix: "use EMAIL_USE_SSL with the implicit-TLS port (465), or a server that offers STARTTLS",

@@ -12,7 +12,7 @@ const ATEXT = '[^\\0-\\x20\\x7f"(),.:;<>@[\\]\\\\]';
 const DOT_ATOM_TEXT = new RegExp(`^${ATEXT}+(?:\\.${ATEXT}+)*$`);
 
 /** Whether the text needs no quotes as a local-part. */
-export function isDotAtom(text: string): boolean {
+function isDotAtom(text: string): boolean {
   return DOT_ATOM_TEXT.test(text);
 }
 

@@ -48,8 +48,8 @@ export function createMailer({ transport, from }: MailerOptions): Mailer {
 }
 
 async function sendOne(transport: Transport, message: Message): Promise<Receipt> {
-  // Rendering it here lets an error in a field come as itself; the bytes are kept.
-  message.toBytes();
+  // Rendering it here, streamed or not, lets an error in a field come as itself; what is rendered is kept.
+  if (message.streaming === undefined) message.toBytes();
   if (message.recipients().length === 0) {
     throw new MessageError("no-recipients", "to: the message has no recipient", { field: "to" });
   }

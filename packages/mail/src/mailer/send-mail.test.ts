@@ -200,6 +200,18 @@ test("EmailMessage sends itself; a mailer gives a message without author its own
   assert.equal(transport.box[2]?.envelope.reversePath, "mailer@example.com");
 });
 
+test("a message with a file sends itself, and an error in it comes as itself", async () => {
+  await using peer = await startSmtpPeer();
+  pointAt(peer.port);
+  const message = new EmailMessage({ subject: "a", to: ["x@example.com"] });
+  message.attachFile(import.meta.filename);
+  assert.equal((await message.send()).status, "accepted");
+  assert.match(peer.messages[0]?.content ?? "", /filename=send-mail\.test\.ts/);
+  const bad = new EmailMessage({ subject: "a\nb", to: ["x@example.com"] });
+  bad.attachFile(import.meta.filename);
+  await assert.rejects(bad.send(), HeaderError);
+});
+
 test("EMAIL_USE_LOCALTIME puts Date fields into this process's time zone", async () => {
   process.env.TZ = "Asia/Seoul";
   try {

@@ -15,7 +15,7 @@ const TOKEN = /^[^\0-\x20\x7f()<>@,;:\\"/[\]?=*'%]+$/;
 
 const encoder = new TextEncoder();
 /** RFC 2231 section 7: `attribute-char`, which may stand for itself. */
-const ATTRIBUTE_CHAR = /[A-Za-z0-9!#$&+\-.^_`{|}~]/;
+const ATTRIBUTE_CHAR = /^[A-Za-z0-9!#$&+\-.^_`{|}~]$/;
 
 /** `;`, a fold and the parameter, folded on where it is long. */
 export function parameter(name: string, value: string): string {
@@ -34,7 +34,7 @@ function sectionsOf(name: string, value: string): string[] {
   const sections: string[] = [];
   let section = "";
   for (const character of value) {
-    const encoded = ATTRIBUTE_CHAR.test(character) && isAscii(character) ? character : percentEncoded(character);
+    const encoded = ATTRIBUTE_CHAR.test(character) ? character : percentEncoded(character);
     if (section.length + encoded.length > room) {
       sections.push(section);
       section = "";
