@@ -144,6 +144,31 @@ test("an attachment that is none is refused, and the error names its field", () 
   }
 });
 
+test("what was checked of an attachment is what is sent, whatever its getters give the next time", () => {
+  let reads = 0;
+  const attachment = {
+    content: "x",
+    get filename(): string {
+      return reads++ === 0 ? "a.bin" : "b\r\nBcc: evil@example.com";
+    },
+  };
+  const message = new Message({ ...BASE, attachments: [attachment] });
+  assert.match(written(message), /filename=a\.bin\r\n/);
+  assert.doesNotMatch(written(message), /evil/);
+});
+
+test("a lone surrogate is refused in whatever is text, and the error names it", () => {
+  const wanted = (field: string): object => ({ name: "MessageError", code: "not-text", field });
+  const content = "a\ud800";
+  for (const contentType of ["text/plain", "application/json"]) {
+    const attachments = new Message({ ...BASE, attachments: [{ content, contentType }] });
+    assert.throws(() => attachments.toBytes(), wanted("attachments[0].content"));
+    const alternatives = new Message({ ...BASE, alternatives: [{ content, contentType }] });
+    assert.throws(() => alternatives.toBytes(), wanted("alternatives[0].content"));
+  }
+  assert.throws(() => new Message({ ...BASE, html: content, charset: "euc-kr" }).toBytes(), wanted("html"));
+});
+
 test("a message is attached as it is, rendered or raw, and 8-bit octets ask for 8BITMIME", async () => {
   const inner = new Message({ ...BASE, subject: "안쪽" });
   const message = new Message(BASE);
@@ -154,6 +179,10 @@ test("a message is attached as it is, rendered or raw, and 8-bit octets ask for 
     /Content-Type: message\/rfc822\r\nContent-Disposition: attachment;\r\n filename=fwd\.eml\r\nContent-Transfer-Encoding: 7bit/,
   );
   assert.ok(written(message).includes(written(inner)));
+  assert.match(
+    written(message),
+    /^Content-Type: multipart\/mixed;\r\n boundary=.*\r\nContent-Transfer-Encoding: 8bit\r$/m,
+  );
   await using peer = await startSmtpPeer({ hide8BITMIME: true });
   const transport = smtpTransport({ host: "127.0.0.1", port: peer.port });
   const [receipt] = await Array.fromAsync(transport.deliver([message]));

@@ -4,7 +4,7 @@ import { hasControl } from "../text.ts";
 
 /**
  * What a part of a message is made of: text, octets, or a function that opens a stream of octets, which is called each
- * time the message is sent.
+ * time the message is sent. Octets are not copied: they must not change until the message is rendered.
  */
 export type Content = string | Uint8Array | (() => AsyncIterable<Uint8Array>);
 
@@ -42,7 +42,11 @@ const CID = /^[^\0-\x20\x7f-\uffff<>"(),:;[\]\\]{1,250}$/;
 /** What a MIME part of these types would do to a message is not what an attachment is for. */
 const NO_ATTACHMENT = /^(?:multipart\/|message\/(?:partial|external-body)$)/;
 
-/** @throws {MessageError} naming the field, when the attachment is none. */
+/**
+ * A copy of the attachment, of which each field was read once: what was checked is what is sent.
+ *
+ * @throws {MessageError} naming the field, when the attachment is none.
+ */
 export function checkAttachment(attachment: Attachment, field: string): Attachment {
   if (typeof attachment !== "object" || attachment === null) throw bad(field, "not an attachment");
   const { filename, content, contentType, cid, disposition, size } = attachment;
@@ -50,12 +54,12 @@ export function checkAttachment(attachment: Attachment, field: string): Attachme
   if (!isContent(content))
     throw bad(`${field}.content`, "must be a string, a Uint8Array, a function that opens a stream, or a message");
   if (contentType !== undefined && contentType !== null) checkContentType(contentType, `${field}.contentType`);
-  if (cid !== undefined && !CID.test(String(cid).replace(/^<(.*)>$/, "$1")))
+  if (cid !== undefined && (typeof cid !== "string" || !CID.test(cid.replace(/^<(.*)>$/, "$1"))))
     throw bad(`${field}.cid`, "not a content id such as logo@example.com");
   if (disposition !== undefined && disposition !== "attachment" && disposition !== "inline")
     throw bad(`${field}.disposition`, "must be attachment or inline");
   if (size !== undefined && !Number.isSafeInteger(size)) throw bad(`${field}.size`, "must be a whole number of octets");
-  return attachment;
+  return { filename, content, contentType, cid, disposition, size };
 }
 
 function isContent(content: unknown): boolean {

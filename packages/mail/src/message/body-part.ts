@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { DeferredBase64 } from "../mime/base64.ts";
+import type { Base64Lines } from "../mime/base64.ts";
 
 /** Content that is read when it is sent, encoded already. */
 export interface StreamedContent {
@@ -9,7 +9,7 @@ export interface StreamedContent {
 }
 
 /** A piece of a body, in wire form. A string is UTF-8. */
-export type Piece = string | Uint8Array | DeferredBase64 | StreamedContent;
+export type Piece = string | Uint8Array | Base64Lines | StreamedContent;
 
 /** A body part (RFC 2046): its header fields but MIME-Version, and its content. */
 export interface BodyPart {
@@ -17,6 +17,8 @@ export interface BodyPart {
   readonly pieces: readonly Piece[];
   /** Whether its content may hold any text at all, a boundary too. Base64 and quoted-printable cannot hold `=_`. */
   readonly isVerbatim: boolean;
+  /** Whether it may have octets above 127. */
+  readonly isEightBit: boolean;
 }
 
 /** Gives each multipart of a message a boundary of its own. */
@@ -62,9 +64,13 @@ export function multipart(
     pieces.push(`${index === 0 ? "" : "\r\n"}--${boundary}\r\n${part.header}\r\n`, ...part.pieces);
   });
   pieces.push(`\r\n--${boundary}--\r\n`);
+  const isEightBit = parts.some((part) => part.isEightBit);
+  // RFC 2045 section 6.4: a multipart is encoded as its parts are; 7bit is the default.
+  const encoding = isEightBit ? "Content-Transfer-Encoding: 8bit\r\n" : "";
   return {
-    header: `Content-Type: multipart/${subtype};${parameters}\r\n boundary="${boundary}"\r\n`,
+    header: `Content-Type: multipart/${subtype};${parameters}\r\n boundary="${boundary}"\r\n${encoding}`,
     pieces,
     isVerbatim: parts.some(({ isVerbatim }) => isVerbatim),
+    isEightBit,
   };
 }

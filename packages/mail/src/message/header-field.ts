@@ -1,4 +1,4 @@
-import { type Address, type Mailbox, parseAddressList } from "../address/mailbox.ts";
+import { type Address, parseAddressList } from "../address/mailbox.ts";
 import { HeaderError } from "../errors.ts";
 import { encodedWords, looksEncoded } from "../mime/encoded-word.ts";
 import { foldTokens, foldUnstructured } from "../mime/folding.ts";
@@ -128,29 +128,24 @@ function wordsField(name: string, text: string, field: string): string {
 /** An address field: addresses with a comma between, folded behind the commas and inside display names. */
 export function addressField(name: string, addresses: readonly Address[]): string {
   const tokens: string[] = [];
-  addresses.forEach((address, index) => {
-    tokens.push(...addressTokens(address));
-    if (index < addresses.length - 1) tokens.push(`${tokens.pop() ?? ""},`);
-  });
+  const last = addresses.length - 1;
+  addresses.forEach((address, index) => addAddress(tokens, address, index < last ? "," : ""));
   return foldTokens(name, tokens);
 }
 
-/** The parts of an address between which its field may be folded. */
-function addressTokens(address: Address): string[] {
-  if ("addrSpec" in address) return mailboxTokens(address);
-  const tokens = phraseTokens(address.displayName);
-  tokens.push(`${tokens.pop() ?? '""'}:`);
-  address.mailboxes.forEach((mailbox, index) => {
-    tokens.push(...mailboxTokens(mailbox));
-    if (index < address.mailboxes.length - 1) tokens.push(`${tokens.pop() ?? ""},`);
-  });
-  tokens.push(`${tokens.pop() ?? ""};`);
-  return tokens;
-}
-
-function mailboxTokens({ displayName, addrSpec }: Mailbox): string[] {
-  if (displayName === "") return [addrSpec];
-  return [...phraseTokens(displayName), `<${addrSpec}>`];
+/** Adds the parts of an address between which its field may be folded; `end` stands right behind it. */
+function addAddress(tokens: string[], address: Address, end: string): void {
+  const { displayName } = address;
+  if ("addrSpec" in address) {
+    if (displayName === "") tokens.push(address.addrSpec + end);
+    else tokens.push(...phraseTokens(displayName), `<${address.addrSpec}>${end}`);
+    return;
+  }
+  const { mailboxes } = address;
+  const phrase = phraseTokens(displayName);
+  tokens.push(...phrase.slice(0, -1), `${phrase.at(-1) ?? '""'}:${mailboxes.length === 0 ? `;${end}` : ""}`);
+  const last = mailboxes.length - 1;
+  mailboxes.forEach((mailbox, index) => addAddress(tokens, mailbox, index < last ? "," : `;${end}`));
 }
 
 function phraseTokens(displayName: string): string[] {

@@ -2,6 +2,7 @@ import { type Mailbox, parseAddressList, plainMailbox } from "../address/mailbox
 import { AddressError, HeaderError } from "../errors.ts";
 import { foldTokens, foldUnstructured } from "../mime/folding.ts";
 import { dateTime } from "./date-time.ts";
+import { checkMessageId } from "./message-id.ts";
 import {
   addressField,
   checkFieldName,
@@ -114,11 +115,18 @@ function checkValue(value: unknown, field: string): void {
     throw new HeaderError("bad-value", `${field}: must be a string, a number, a Date or an array of these`, { field });
 }
 
-/** The Message-ID that stands in headers, or undefined. */
+/**
+ * The Message-ID that stands in headers, or undefined.
+ *
+ * @throws {HeaderError} when it is no msg-id.
+ */
 export function givenMessageId(headers: HeaderFields): string | undefined {
   const name = Object.keys(headers).find((each) => each.toLowerCase() === "message-id");
-  const value = name === undefined ? undefined : headers[name];
-  return typeof value === "string" ? value : undefined;
+  if (name === undefined) return undefined;
+  const field = fieldOf(name);
+  const value = ownValue(headers, name, field);
+  if (value === undefined || value === null) return undefined;
+  return checkMessageId(String(value), field);
 }
 
 /** The mailboxes of From, of which there may be several, but no group. */

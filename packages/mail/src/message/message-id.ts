@@ -21,10 +21,10 @@ export function makeMessageId(domain: string): string {
   return PLAIN_DOMAIN.test(domain) ? messageId : checkMessageId(messageId);
 }
 
-/** @throws {HeaderError} when the text is not one msg-id with its angle brackets. */
-export function checkMessageId(messageId: string): string {
+/** @throws {HeaderError} naming the field, when the text is not one msg-id with its angle brackets. */
+export function checkMessageId(messageId: string, field = "messageId"): string {
   if (typeof messageId === "string" && messageId.length <= MSG_ID_LENGTH && MSG_ID.test(messageId)) return messageId;
-  throw new HeaderError("bad-value", "messageId: not a msg-id such as <unique@example.com> (RFC 5322 section 3.6.4)", {
-    field: "messageId",
+  throw new HeaderError("bad-value", `${field}: not a msg-id such as <unique@example.com> (RFC 5322 section 3.6.4)`, {
+    field,
   });
 }

@@ -158,6 +158,26 @@ test("what has the wrong type is refused when the message is made", () => {
     assert.throws(() => new Message({ ...BASE, messageId }), HeaderError, messageId);
 });
 
+test("a Message-ID in headers is the message's, and differs from the field messageId in no case", () => {
+  const headers = { "message-ID": "<a@x>" };
+  assert.equal(new Message({ ...BASE, headers }).messageId, "<a@x>");
+  assert.match(text(new Message({ ...BASE, headers: { "Message-ID": ["<a@x>"] } })), /^Message-ID: <a@x>\r$/m);
+  assert.equal(new Message({ ...BASE, headers, messageId: "<a@x>" }).withFrom("b@x").messageId, "<a@x>");
+  const wanted = { name: "HeaderError", code: "bad-value", field: "messageId" };
+  assert.throws(() => new Message({ ...BASE, headers, messageId: "<b@x>" }).toBytes(), wanted);
+  const late = new Message(BASE);
+  assert.ok(late.messageId);
+  late.headers = headers;
+  assert.throws(() => late.toBytes(), wanted, "one that was told already");
+  for (const value of ["a@x", "<a@x> <b@x>", 7, new Date()])
+    assert.throws(() => new Message({ ...BASE, headers: { "Message-ID": value } }).toBytes(), {
+      name: "HeaderError",
+      field: 'headers["Message-ID"]',
+    });
+  const getter = Object.defineProperty({}, "Message-ID", { enumerable: true, get: () => assert.fail("it was called") });
+  assert.throws(() => new Message({ ...BASE, headers: getter }).messageId, HeaderError);
+});
+
 test("no line has more than 998 octets, whatever is given", () => {
   const name = "X-" + "n".repeat(74);
   const quotes = '\\"'.repeat(495);

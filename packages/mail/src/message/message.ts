@@ -2,7 +2,7 @@ import { isAscii as isAsciiBytes } from "node:buffer";
 import { domainOf } from "../address/addr-spec.ts";
 import { type Mailbox, parseMailbox } from "../address/mailbox.ts";
 import type { DeliverableMessage, Envelope, StreamedMessage } from "../delivery.ts";
-import { MessageError } from "../errors.ts";
+import { HeaderError, MessageError } from "../errors.ts";
 import { isAscii } from "../text.ts";
 import { type Alternative, type Attachment, bad, checkAttachment, type Content } from "./attachment.ts";
 import { boundarySource, type Piece } from "./body-part.ts";
@@ -213,11 +213,12 @@ export class Message implements DeliverableMessage {
   }
 
   #idOf(author: Mailbox): string {
-    if (this.#messageId === undefined) {
-      const given = givenMessageId(this.headers);
-      this.#messageId = given === undefined ? makeMessageId(domainOf(author.addrSpec)) : checkMessageId(given);
-    }
-    return this.#messageId;
+    const given = givenMessageId(this.headers);
+    this.#messageId ??= given ?? makeMessageId(domainOf(author.addrSpec));
+    if (given === undefined || given === this.#messageId) return this.#messageId;
+    throw new HeaderError("bad-value", "messageId: not the Message-ID that headers has; give it once", {
+      field: "messageId",
+    });
   }
 
   #author(): Mailbox {
@@ -225,9 +226,12 @@ export class Message implements DeliverableMessage {
   }
 
   #envelope(author: Mailbox, to: readonly Mailbox[], cc: readonly Mailbox[]): Envelope {
-    const recipients = [...to, ...cc, ...mailboxes(this.bcc, "bcc")];
-    if (recipients.length > RECIPIENT_LIMIT) throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
-    const forwardPaths = [...new Set(recipients.map((mailbox) => mailbox.addrSpec))];
+    const lists = [to, cc, mailboxes(this.bcc, "bcc")];
+    if (lists.reduce((sum, { length }) => sum + length, 0) > RECIPIENT_LIMIT)
+      throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
+    const unique = new Set<string>();
+    for (const list of lists) for (const mailbox of list) unique.add(mailbox.addrSpec);
+    const forwardPaths = [...unique];
     return Object.freeze({ reversePath: author.addrSpec, forwardPaths: Object.freeze(forwardPaths) });
   }
 
@@ -237,8 +241,8 @@ export class Message implements DeliverableMessage {
     const from = authorsOf(this.from ?? "");
     const envelope = this.#envelope(from[0], to, cc);
     const messageId = this.#idOf(from[0]);
-    const { subject, text, html, headers, attachments, alternatives, localTime } = this;
-    attachments.forEach((attachment, index) => checkAttachment(attachment, `attachments[${index}]`));
+    const { subject, text, html, headers, alternatives, localTime } = this;
+    const attachments = this.attachments.map((given, index) => checkAttachment(given, `attachments[${index}]`));
     const replyTo = mailboxes(this.replyTo, "replyTo");
     const header = headerSection({ from, to, cc, replyTo, subject, date: this.#date, localTime, messageId, headers });
     const charset = checkCharset(this.charset);
@@ -264,6 +268,8 @@ export class Message implements DeliverableMessage {
 
 function mailboxes(list: readonly string[], field: string): Mailbox[] {
   const found: Mailbox[] = [];
-  for (const [index, text] of list.entries()) if (text !== "") found.push(parseMailbox(text, `${field}[${index}]`));
+  list.forEach((text, index) => {
+    if (text !== "") found.push(parseMailbox(text, `${field}[${index}]`));
+  });
   return found;
 }

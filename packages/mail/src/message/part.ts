@@ -4,7 +4,7 @@ import { base64LinesLength, base64LinesOf } from "../mime/base64.ts";
 import { encodeText, isCharset } from "../mime/charset.ts";
 import type { MediaType } from "../mime/media-type.ts";
 import { parameter } from "../mime/parameter.ts";
-import { type EncodedContent, encodeLines, encodeOctets, LINE_LIMIT } from "../mime/transfer-encoding.ts";
+import { type EncodedContent, encodeBodyText, encodeOctets, LINE_LIMIT, withCrlf } from "../mime/transfer-encoding.ts";
 import { type Alternative, type Attachment, bad, checkContentType } from "./attachment.ts";
 import type { BodyPart, StreamedContent } from "./body-part.ts";
 
@@ -12,16 +12,19 @@ const OCTET_STREAM = "application/octet-stream";
 
 /** A text of the body. Its line ends become CRLF (RFC 2046 section 4.1.1); nothing is added to its end. */
 export function textPart(text: string, mediaType: MediaType, charset: string, field: string): BodyPart {
-  if (!text.isWellFormed()) throw new MessageError("not-text", `${field}: contains a lone surrogate`, { field });
-  const lines = text.includes("\r") ? text.replace(/\r\n|\r|\n/g, "\r\n") : text.replace(/\n/g, "\r\n");
-  const octets = (): Uint8Array => encoded(lines, charset, field);
-  const isUtf8 = charset === "utf-8";
   // Of another charset the octets decide: ISO-2022-JP's are not those of the text, though they are ASCII.
-  const content = isUtf8 ? encodeLines(lines, octets) : encodeOctets(octets(), true);
+  const content =
+    charset === "utf-8" ? encodeBodyText(text) : encodeOctets(encoded(withCrlf(text), charset, field), true);
+  if (content === undefined) throw loneSurrogate(field);
   return part(`Content-Type: ${typeOf(mediaType, charset)}\r\n`, content);
 }
 
+function loneSurrogate(field: string): MessageError {
+  return new MessageError("not-text", `${field}: contains a lone surrogate`, { field });
+}
+
 function encoded(text: string, charset: string, field: string): Uint8Array {
+  if (!text.isWellFormed()) throw loneSurrogate(field);
   const result = encodeText(text, charset);
   if ("octets" in result) return result.octets;
   throw bad(field, `the charset ${charset} has no ${JSON.stringify(result.unencodable)}`);
@@ -41,7 +44,8 @@ export function alternativePart({ content, contentType }: Alternative, charset: 
   }
   if (typeof content !== "string" && !(content instanceof Uint8Array))
     throw bad(`${field}.content`, "must be a string or a Uint8Array");
-  return octetPart(typeof content === "string" ? Buffer.from(content) : content, mediaType, "", field);
+  const octets = typeof content === "string" ? encoded(content, "utf-8", `${field}.content`) : content;
+  return octetPart(octets, mediaType, "", field);
 }
 
 /** An attachment, checked before. It arrives octet for octet. */
@@ -52,8 +56,6 @@ export function attachmentPart(attachment: Attachment, field: string): BodyPart 
   if (typeof content === "function") return streamedPart(content, attachment.size, mediaType, identity);
   if (typeof content === "string") {
     const charset = mediaType.type === "text" ? (ownCharset(mediaType, field) ?? "utf-8") : "utf-8";
-    if (!content.isWellFormed())
-      throw new MessageError("not-text", `${field}.content: contains a lone surrogate`, { field: `${field}.content` });
     return octetPart(encoded(content, charset, `${field}.content`), mediaType, identity, field);
   }
   const octets = content instanceof Uint8Array ? content : content.toBytes();
@@ -67,8 +69,8 @@ function guessedType({ filename, content }: Attachment): string {
 }
 
 /**
- * Octets as they were given. An attachment is always base64: of 7bit and quoted-printable text readers make line ends of
- * their own, and some add one at the end, though RFC 2045 would have it arrive as it was.
+ * Octets as they were given. An attachment is always base64, for postal-mime adds a line end to 7bit and to
+ * quoted-printable, even where each line end is encoded and the last line break soft; see decisions/009.
  */
 function octetPart(octets: Uint8Array, given: MediaType, identity: string, field: string): BodyPart {
   if (given.type === "message" && given.subtype === "rfc822") return messagePart(octets, given, identity, field);
@@ -112,12 +114,14 @@ function streamedPart(
     header: `Content-Type: ${type}\r\n${identity}Content-Transfer-Encoding: base64\r\n`,
     pieces: [streamed],
     isVerbatim: false,
+    isEightBit: false,
   };
 }
 
 function part(header: string, { encoding, content }: EncodedContent): BodyPart {
-  const isVerbatim = encoding === "7bit" || encoding === "8bit";
-  return { header: `${header}Content-Transfer-Encoding: ${encoding}\r\n`, pieces: [content], isVerbatim };
+  const isEightBit = encoding === "8bit";
+  const isVerbatim = isEightBit || encoding === "7bit";
+  return { header: `${header}Content-Transfer-Encoding: ${encoding}\r\n`, pieces: [content], isVerbatim, isEightBit };
 }
 
 function typeOf({ type, subtype, parameters }: MediaType, charset?: string): string {

@@ -1,33 +1,23 @@
-import { DeferredBase64 } from "../mime/base64.ts";
-import { isAscii } from "../text.ts";
+import { Base64Lines } from "../mime/base64.ts";
 import type { Piece, StreamedContent } from "./body-part.ts";
 
 /** A piece that needs nothing from elsewhere. */
 type OwnPiece = Exclude<Piece, StreamedContent>;
 
-/** The pieces as one. */
+/** The pieces as one, each written where it is to stand: an attachment of 25 MB is not copied. */
 export function bytesOf(pieces: readonly OwnPiece[]): Uint8Array {
-  if (!pieces.every((piece) => typeof piece === "string")) return joined(pieces);
-  // Only the header section, the first piece, may be other than ASCII. Latin-1 of ASCII is a copy, and UTF-8 is not.
-  return Buffer.from(pieces.join(""), isAscii(pieces[0] ?? "") ? "latin1" : "utf8");
-}
-
-/** Written once, where they are to stand: an attachment of 25 MB is not copied. */
-function joined(pieces: readonly OwnPiece[]): Uint8Array {
-  const lengths = pieces.map(lengthOf);
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  const first = pieces.findIndex((piece) => piece instanceof DeferredBase64);
-  const before = lengths.slice(0, Math.max(first, 0)).reduce((sum, length) => sum + length, 0);
-  // So that the first of what is to be encoded begins at an even address.
-  const target = Buffer.allocUnsafeSlow(total + 1).subarray(before % 2, total + (before % 2));
-  let offset = 0;
-  pieces.forEach((piece, index) => {
-    const end = offset + (lengths[index] ?? 0);
-    if (typeof piece === "string") target.write(piece, offset);
-    else if (piece instanceof Uint8Array) target.set(piece, offset);
-    else piece.writeTo(target.subarray(offset, end));
-    offset = end;
-  });
+  let length = 0;
+  for (const piece of pieces) length += lengthOf(piece);
+  const target = Buffer.allocUnsafe(length);
+  let end = 0;
+  for (const piece of pieces) {
+    if (typeof piece === "string") end += target.write(piece, end);
+    else if (piece instanceof Base64Lines) end = piece.writeTo(target, end);
+    else {
+      target.set(piece, end);
+      end += piece.length;
+    }
+  }
   return target;
 }
 
@@ -36,7 +26,7 @@ function lengthOf(piece: OwnPiece): number {
 }
 
 function isOwn(piece: Piece): piece is OwnPiece {
-  return typeof piece === "string" || piece instanceof Uint8Array || piece instanceof DeferredBase64;
+  return typeof piece === "string" || piece instanceof Uint8Array || piece instanceof Base64Lines;
 }
 
 /** How many octets they have, where that is known before streamed content is read. */
@@ -55,7 +45,7 @@ export async function* streamOf(pieces: readonly Piece[]): AsyncGenerator<Uint8A
   for (const piece of pieces) {
     if (typeof piece === "string") yield Buffer.from(piece);
     else if (piece instanceof Uint8Array) yield piece;
-    else if (piece instanceof DeferredBase64) yield* piece.blocks();
+    else if (piece instanceof Base64Lines) yield* piece.blocks();
     else yield* piece.open();
   }
 }

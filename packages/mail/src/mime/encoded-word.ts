@@ -55,8 +55,12 @@ function octetsOf(code: number): number {
   return code < 0x10000 ? 3 : 4;
 }
 
+/** The octets of one encoded-word, of which there are 48 at most; a buffer for each would take longer than the rest. */
+const octetsOfWord = Buffer.allocUnsafeSlow(ENCODED_WORD_LENGTH);
+
 function encodedWord(text: string, useB: boolean): string {
-  return useB ? `=?utf-8?b?${Buffer.from(text).toString("base64")}?=` : `=?utf-8?q?${qEncoding(text)}?=`;
+  if (!useB) return `=?utf-8?q?${qEncoding(text)}?=`;
+  return `=?utf-8?b?${octetsOfWord.toString("base64", 0, octetsOfWord.write(text))}?=`;
 }
 
 function qEncoding(text: string): string {

@@ -75,14 +75,14 @@ interface Run {
 function runs(text: string): Run[] {
   if (text === "") return [];
   const words = text.split(" ");
-  const found: { words: string[]; encode: boolean }[] = [];
+  const found: { text: string; encode: boolean }[] = [];
   words.forEach((word, index) => {
     const encode = needsEncoding(word) || words[index - 1] === "" || words[index + 1] === "";
     const last = found.at(-1);
-    if (last?.encode === encode) last.words.push(word);
-    else found.push({ words: [word], encode });
+    if (last?.encode === encode) last.text += ` ${word}`;
+    else found.push({ text: word, encode });
   });
-  return found.map((run) => ({ text: run.words.join(" "), encode: run.encode }));
+  return found;
 }
 
 function needsEncoding(word: string): boolean {

@@ -1,4 +1,5 @@
-import { base64Lines, base64LinesLength, type DeferredBase64 } from "./base64.ts";
+import { Base64Lines, base64LinesLength } from "./base64.ts";
+import { canonicalText } from "./canonical-text.ts";
 import { quotedPrintable, quotedPrintableLength } from "./quoted-printable.ts";
 
 /** RFC 2045 section 6. `binary` is never used, and `8bit` only where the octets were given as they are to be. */
@@ -7,7 +8,7 @@ export type TransferEncoding = "7bit" | "8bit" | "quoted-printable" | "base64";
 /** Content as it goes on the wire. Strings are ASCII. */
 export interface EncodedContent {
   readonly encoding: TransferEncoding;
-  readonly content: string | Uint8Array | DeferredBase64;
+  readonly content: string | Uint8Array | Base64Lines;
 }
 
 /** RFC 5322 section 2.1.1: octets of a line without its CRLF. */
@@ -18,25 +19,24 @@ const TOO_LONG = new RegExp(`[^\\r\\n]{${LINE_LIMIT + 1}}`);
 const NOT_SEVEN_BIT = /[^\t\r\n\x20-\x7e]/;
 const BARE_LINE_END = /\r(?!\n)|(?<!\r)\n/;
 
-/** Whether text whose line ends are CRLF goes as it is. */
+/** Whether text goes as it is, but for its line ends. */
 function isSevenBit(text: string): boolean {
   return !NOT_SEVEN_BIT.test(text) && !(text.length > LINE_LIMIT && TOO_LONG.test(text));
 }
 
-/** Text with CRLF line ends: 7bit where it can be, else the shorter of quoted-printable and base64. */
-export function encodeLines(text: string, octets: () => Uint8Array): EncodedContent {
-  if (isSevenBit(text)) return { encoding: "7bit", content: text };
-  const encoded = octets();
-  return isMostlyForeign(text.length, encoded.length) ? base64Content(encoded) : shorter(encoded);
+/** Text of a body, in UTF-8. @returns undefined when it has a lone surrogate. */
+export function encodeBodyText(text: string): EncodedContent | undefined {
+  if (isSevenBit(text)) return { encoding: "7bit", content: withCrlf(text) };
+  const canonical = canonicalText(text);
+  if (canonical === undefined) return undefined;
+  const { octets, foreign } = canonical;
+  // Quoted-printable has three characters for each of these, so this much base64 is shorter without another look.
+  return octets.length + 2 * foreign > 1.38 * octets.length + 8 ? base64Content(octets) : shorter(octets);
 }
 
-/**
- * Whether base64 is shorter for sure, without a look at each octet. A character of n octets in UTF-8 makes n - 1 more of
- * them than characters, so at least 1.5 octets that are not ASCII for each one more, and each of these is three in
- * quoted-printable; base64 has 1.37 for each octet.
- */
-function isMostlyForeign(characters: number, octets: number): boolean {
-  return octets + 3 * (octets - characters) > 1.38 * octets + 8;
+/** The text with CRLF for each line end. */
+export function withCrlf(text: string): string {
+  return text.includes("\r") ? text.replace(/\r\n|\r|\n/g, "\r\n") : text.replace(/\n/g, "\r\n");
 }
 
 function shorter(octets: Uint8Array): EncodedContent {
@@ -52,9 +52,9 @@ export function encodeOctets(octets: Uint8Array, isBodyText: boolean): EncodedCo
   if (!isBodyText) return base64Content(octets);
   const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1");
   if (BARE_LINE_END.test(text)) return base64Content(octets);
-  return encodeLines(text, () => octets);
+  return isSevenBit(text) ? { encoding: "7bit", content: text } : shorter(octets);
 }
 
 function base64Content(octets: Uint8Array): EncodedContent {
-  return { encoding: "base64", content: base64Lines(octets) };
+  return { encoding: "base64", content: new Base64Lines(octets) };
 }
