@@ -4,6 +4,23 @@ export interface Envelope {
   readonly reversePath: string;
   /** The recipients' addr-specs, each once, in the order to, cc, bcc. */
   readonly forwardPaths: readonly string[];
+  /** What the servers on the way are to report. Default: what each does by itself, a report of failure. */
+  readonly dsn?: DeliveryStatusRequest | undefined;
+}
+
+/**
+ * A request for delivery status notifications (RFC 3461). A server that does not offer DSN gets no such message: it is
+ * refused with `extension-missing`.
+ */
+export interface DeliveryStatusRequest {
+  /** When to report, or never; for every recipient alike. Default: the parameter is left out, so on failure. */
+  readonly notify?: "never" | readonly ("success" | "failure" | "delay")[] | undefined;
+  /** What a report of failure holds of the message. Default: as the server likes. */
+  readonly ret?: "full" | "headers" | undefined;
+  /** A name for this sending that reports repeat: printable ASCII, up to 100 characters. */
+  readonly envelopeId?: string | undefined;
+  /** The recipient as the sender wrote it, where it differs from the forward-path, by forward-path (ORCPT). */
+  readonly originalRecipients?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What a server said (RFC 5321 section 4.2). */
@@ -22,11 +39,16 @@ export type RecipientStatus = "accepted" | "deferred" | "refused" | "unknown";
 /** The verdict for a message: its recipients' where they agree, else `partial` if any was accepted. */
 export type ReceiptStatus = RecipientStatus | "partial";
 
+/** What a reply answered: a command of the mail transaction, or its end of data. */
+export type Phase = "MAIL" | "RCPT" | "DATA" | "BDAT" | "RSET" | "end-of-data";
+
 /** The verdict for one recipient, with the reply that decided it. */
 export interface RecipientOutcome {
   readonly address: string;
   readonly status: RecipientStatus;
   readonly reply?: Reply;
+  /** What the reply answered. */
+  readonly phase?: Phase;
 }
 
 /** The verdict for one message. */

@@ -96,6 +96,14 @@ export const ERROR_CODES = {
     title: "the server offers no authentication mechanism that this client has",
     fix: "check the port, and that TLS is on",
   },
+  "token-unavailable": {
+    title: "the function that gives the access token failed",
+    fix: "read the cause of the error",
+  },
+  "server-unproved": {
+    title: "the server took the credentials without proving that it knows them (SCRAM)",
+    fix: "check the host and its certificate; somebody may stand between",
+  },
   "auth-in-clear": { title: "credentials would travel in clear to another host", fix: "use TLS" },
   timeout: {
     title: "what was waited for did not come in time",
@@ -177,7 +185,7 @@ export class TimeoutError extends SmtpError {}
 export interface DeliveryErrorDetails extends ErrorDetails {
   /** Of one message: its receipt. */
   readonly receipt?: Receipt | undefined;
-  /** Of many: the receipts of those that were not accepted, in the order in which the verdicts came. */
+  /** Of many: the receipts of those that were not accepted, in the order of the messages. */
   readonly receipts?: readonly Receipt[] | undefined;
   /** Of many: how many messages at least one recipient's server accepted. */
   readonly count?: number | undefined;

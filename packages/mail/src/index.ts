@@ -1,8 +1,10 @@
 export type {
   DeliverableMessage,
   DeliverOptions,
+  DeliveryStatusRequest,
   EndOfData,
   Envelope,
+  Phase,
   Receipt,
   ReceiptStatus,
   RecipientOutcome,
@@ -31,8 +33,22 @@ export type { HeaderValue } from "./message/header-field.ts";
 export { Message, type MessageFields } from "./message/message.ts";
 export { makeMessageId } from "./message/message-id.ts";
 export { type Backend, type Environment, type MailSettings, mailSettings } from "./settings/environment.ts";
-export { isLoopback, type SmtpOptions, type TlsMode } from "./smtp/client/options.ts";
-export type { Credentials } from "./smtp/sasl/mechanism.ts";
+export {
+  CHANNELS,
+  type CommandEvent,
+  type ConnectionEvent,
+  logWire,
+  type ReplyEvent,
+  type VerdictEvent,
+} from "./smtp/client/diagnostics.ts";
+export {
+  type ConnectTarget,
+  isLoopback,
+  type SmtpOptions,
+  type SmtpTimeouts,
+  type TlsMode,
+} from "./smtp/client/options.ts";
+export type { Credentials, PasswordCredentials, TokenCredentials } from "./smtp/sasl/mechanism.ts";
 export { type ConsoleOptions, consoleTransport } from "./transport/console.ts";
 export { type MemoryMessage, type MemoryTransport, memoryTransport } from "./transport/memory.ts";
 export { smtpTransport } from "./transport/smtp.ts";

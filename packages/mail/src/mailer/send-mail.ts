@@ -91,12 +91,17 @@ export async function sendMassMail(
   return tally.count;
 }
 
+function byIndex(one: Receipt, other: Receipt): number {
+  return one.index - other.index;
+}
+
 interface Tally {
   count: number;
   readonly failed: Receipt[];
 }
 
-function incomplete({ count, failed }: Tally): DeliveryError {
+function incomplete({ count, failed: unsorted }: Tally): DeliveryError {
+  const failed = unsorted.toSorted(byIndex);
   const [first] = failed;
   const reason = first === undefined ? "" : `; the first, at index ${first.index}: ${notAccepted(first).message}`;
   const message = `${count} accepted, ${failed.length} not${reason}`;
@@ -104,7 +109,8 @@ function incomplete({ count, failed }: Tally): DeliveryError {
 }
 
 /** What ended the sending, with the verdicts that there are: none of them may be lost with it. */
-function interrupted({ count, failed }: Tally, cause: unknown): unknown {
+function interrupted({ count, failed: unsorted }: Tally, cause: unknown): unknown {
+  const failed = unsorted.toSorted(byIndex);
   if (count === 0 && failed.length === 0) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   const message = `${count} accepted, ${failed.length} not, and the rest was not tried: ${reason}`;

@@ -229,7 +229,7 @@ test("the end of data does not leave when beforeEndOfData rejects", async () => 
   assert.equal(receipt?.status, "accepted");
 });
 
-test("an abort before the end of data defers the message, and takes no other", async () => {
+test("an abort before the end of data defers what was read, and reads no other", async () => {
   const controller = new AbortController();
   await using server = await plainServer((line) => {
     if (line.startsWith("MAIL")) controller.abort();
@@ -237,10 +237,15 @@ test("an abort before the end of data defers the message, and takes no other", a
   });
   const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
   const { signal } = controller;
-  const receipts = await Array.fromAsync(transport.deliver([message(), message()], { signal }));
+  let read = 0;
+  function* source(): Generator<Message> {
+    for (; read < 99; read++) yield message();
+  }
+  const receipts = await Array.fromAsync(transport.deliver(source(), { signal }));
+  assert.ok(read < 9, `${read} were read`);
   assert.deepEqual(
-    receipts.map(({ status, error }) => [status, (error as SmtpError).code]),
-    [["deferred", "aborted"]],
+    receipts.map(({ index, status, error }) => [index, status, (error as SmtpError).code]).sort(),
+    Array.from({ length: read + 1 }, (_, index) => [index, "deferred", "aborted"]),
   );
   await transport.close();
 });
@@ -276,15 +281,15 @@ test("an abort behind the end of data waits for the verdict", async () => {
   await transport.close();
 });
 
-test("what close() finds undelivered is deferred, and no connection is opened for it", async () => {
+test("close() finishes what is under way; what waits is deferred, and no connection is opened for it", async () => {
   await using server = await plainServer();
   const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
   const statuses: string[] = [];
-  for await (const { status } of transport.deliver([message(), message(), message()])) {
-    statuses.push(status);
+  for await (const { index, status } of transport.deliver([message(), message(), message(), message()])) {
+    statuses[index] = status;
     await transport.close();
   }
-  assert.deepEqual(statuses, ["accepted", "deferred", "deferred"]);
+  assert.deepEqual(statuses, ["accepted", "accepted", "deferred", "deferred"]);
   assert.equal(server.connections, 1);
   assert.equal(server.lines.at(-1), "QUIT");
 });
@@ -429,7 +434,7 @@ test("an option that is not allowed is a SettingsError that names it", () => {
   ];
   for (const [setting, options] of wrong) {
     assert.throws(
-      () => smtpTransport(options as { host: string }),
+      () => smtpTransport(options),
       (error) => error instanceof SettingsError && error.setting === setting,
       setting,
     );

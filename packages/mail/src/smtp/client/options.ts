@@ -1,131 +1,200 @@
-import { isIP, isIPv4 } from "node:net";
-import { hostname } from "node:os";
-import { createSecureContext } from "node:tls";
-import { isAddressLiteral, toALabels } from "../../address/domain.ts";
-import { SettingsError } from "../../errors.ts";
+import { isIPv4 } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Schedule } from "../protocol/schedule.ts";
 import type { Credentials } from "../sasl/mechanism.ts";
+import {
+  badOption,
+  certificates,
+  clientNameOf,
+  credentials,
+  duration,
+  fingerprintOf,
+  flag,
+  hostOf,
+  known,
+  oneOf,
+  optional,
+  rate,
+  scheduleOf,
+  timeoutsOf,
+  whole,
+} from "./option-value.ts";
 
 /** How the connection is secured. */
 export type TlsMode = "implicit" | "starttls" | "opportunistic" | "none";
 
-/** How to reach a server. */
-export interface SmtpOptions {
-  /** A host name or IP address. */
+/** Where a connection is to lead. */
+export interface ConnectTarget {
   readonly host: string;
-  /** Default: 465 for implicit TLS, 587 for STARTTLS, else 25. */
+  readonly port: number;
+  /** Aborts when nobody waits for the connection any more. */
+  readonly signal: AbortSignal;
+}
+
+/** How long to wait, in milliseconds each; the defaults are those of RFC 5321 section 4.5.3.2. */
+export interface SmtpTimeouts {
+  /** For connecting, the greeting, each command and each block of content alike. Default: the ones below. */
+  readonly command?: number | undefined;
+  /** For the connection, TLS included, and then for the greeting. Default: `command`, else 5 minutes. */
+  readonly greeting?: number | undefined;
+  /** For the reply to DATA. Default: `command`, else 2 minutes. */
+  readonly data?: number | undefined;
+  /** For each 64 KiB of content to be taken. Default: `command`, else 3 minutes. */
+  readonly content?: number | undefined;
+  /** For the reply to the end of data. A short one makes duplicates. Default: 10 minutes, whatever `command` is. */
+  readonly endOfData?: number | undefined;
+}
+
+/** How to reach a server, and how to use it. */
+export interface SmtpOptions {
+  /** A host name or IP address. Default, and only with `path`: localhost. */
+  readonly host?: string | undefined;
+  /** Default: 465 for implicit TLS, 587 for STARTTLS, 24 for LMTP, else 25. */
   readonly port?: number | undefined;
+  /** A Unix socket to connect to, instead of `port`. It counts as loopback. */
+  readonly path?: string | undefined;
+  /** `lmtp` (RFC 2033) has a verdict of its own for each recipient. Default: smtp. */
+  readonly protocol?: "smtp" | "lmtp" | undefined;
+  /**
+   * Makes the connection, for proxies and tunnels. TLS, where it is implicit, is made on what it resolves to.
+   * Default: TCP to each address of the host in turn, IPv6 and IPv4, until one answers.
+   */
+  readonly connect?: ((target: ConnectTarget) => Promise<Duplex>) | undefined;
   /**
    * `implicit`: TLS from the first byte (RFC 8314). `starttls`: required; without it nothing is sent. `opportunistic`:
    * where the server offers it, and whoever controls the network can make it not offer it. `none`: in clear.
    * Default: `none` for a loopback host, `starttls` for any other.
    */
   readonly tls?: TlsMode | undefined;
+  /** The lowest version of TLS. Default: TLSv1.2. */
+  readonly minTlsVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
   /** Certificates of authorities in PEM, instead of those that Node trusts. */
   readonly ca?: string | readonly string[] | undefined;
   /** The name that the server's certificate must hold. Default: the host. */
   readonly serverName?: string | undefined;
+  /** The SHA-256 of the one certificate that is taken, in hexadecimal; it then needs no authority and no name. */
+  readonly fingerprint?: string | undefined;
+  /** Takes any certificate, so anybody can pose as the server. For tests. Default: false. */
+  readonly acceptAnyCertificate?: boolean | undefined;
   /** The client's certificate in PEM, for servers that ask for one; together with `key`. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
-  /** Presented where given. They travel in clear to a loopback address only. */
+  /** Presented where given, by the strongest mechanism on offer. It travels in clear to a loopback address only. */
   readonly auth?: Credentials | undefined;
   /** What EHLO says who is there. Default: this host's name if it is a domain, else an address literal. */
   readonly clientName?: string | undefined;
+  /** The most connections at once; new ones are opened as the server proves to bear them. 1 to 1000. Default: 1. */
+  readonly connections?: number | undefined;
+  /** The most messages that begin in any second, over all connections. Default: no limit. */
+  readonly messagesPerSecond?: number | undefined;
+  /** After so many messages a connection is ended and another opened. Default: as the server says or shows. */
+  readonly messagesPerConnection?: number | undefined;
+  /** An idle connection is ended after so many milliseconds. Default: when the server ends it, or shows that it will. */
+  readonly idleTimeout?: number | undefined;
   /**
-   * In milliseconds. `command` bounds connecting, the greeting and each command; its default is per command, as RFC 5321
-   * section 4.5.3.2 wants. The end of data always has its 10 minutes.
+   * `auto`: as far as the server can follow, up to one round trip a message. `grouped`: MAIL, RCPT and DATA together.
+   * `off`: each command alone. `bdatWindow`: up to so many messages (2 to 100) ahead of their verdicts by BDAT, as many
+   * in doubt when the connection dies; for servers that are known to bear it. Default: auto.
    */
-  readonly timeouts?: { readonly command?: number | undefined } | undefined;
+  readonly pipelining?: "auto" | "grouped" | "off" | { readonly bdatWindow: number } | undefined;
+  readonly timeouts?: SmtpTimeouts | undefined;
 }
 
 /** The same with every default resolved. */
 export interface ResolvedSmtpOptions {
   readonly host: string;
   readonly port: number;
+  readonly path: string | undefined;
+  readonly protocol: "smtp" | "lmtp";
+  readonly connect: SmtpOptions["connect"];
   readonly tls: TlsMode;
+  readonly minTlsVersion: "TLSv1.2" | "TLSv1.3";
   readonly ca: string | readonly string[] | undefined;
   readonly serverName: string;
+  /** In lower case, without colons. */
+  readonly fingerprint: string | undefined;
+  readonly acceptAnyCertificate: boolean;
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly auth: Credentials | undefined;
   /** Undefined: the address literal of the connection's own end. */
   readonly clientName: string | undefined;
-  readonly commandTimeout: number | undefined;
+  readonly connections: number;
+  readonly messagesPerSecond: number | undefined;
+  readonly messagesPerConnection: number | undefined;
+  readonly idleTimeout: number | undefined;
+  readonly schedule: Schedule;
+  readonly timeouts: SmtpTimeouts;
   readonly clearAuth: boolean;
 }
 
 const TLS_MODES: readonly TlsMode[] = ["implicit", "starttls", "opportunistic", "none"];
 const DEFAULT_PORT: Readonly<Record<TlsMode, number>> = { implicit: 465, starttls: 587, opportunistic: 25, none: 25 };
-/** The longest that a timer can wait, 24.8 days. */
-const TIMEOUT_LIMIT = 0x7fffffff;
+/** IANA has no port for LMTP; 24 is what it lists for any private mail system, and what Dovecot and Cyrus use. */
+const LMTP_PORT = 24;
+const CONNECTION_LIMIT = 1000;
 
 /** Whether mail to the host never leaves this machine. A name that is not `localhost` may resolve to anything. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (host.startsWith("127.") && isIPv4(host));
 }
 
+const NAMES: Readonly<Record<keyof SmtpOptions, true>> = {
+  host: true,
+  port: true,
+  path: true,
+  protocol: true,
+  connect: true,
+  tls: true,
+  minTlsVersion: true,
+  ca: true,
+  serverName: true,
+  fingerprint: true,
+  acceptAnyCertificate: true,
+  cert: true,
+  key: true,
+  auth: true,
+  clientName: true,
+  connections: true,
+  messagesPerSecond: true,
+  messagesPerConnection: true,
+  idleTimeout: true,
+  pipelining: true,
+  timeouts: true,
+};
+
 /** @throws {SettingsError} naming the option that is not allowed. */
 export function resolveOptions(options: SmtpOptions): ResolvedSmtpOptions {
-  const host = typeof options.host === "string" ? options.host.replace(/^\[(.*)\]$/, "$1") : "";
-  if (isIP(host) === 0 && toALabels(host) === undefined) throw badOption("host", "a host name or an IP address");
-  const tls = options.tls ?? (isLoopback(host) ? "none" : "starttls");
-  if (!TLS_MODES.includes(tls)) throw badOption("tls", TLS_MODES.join(", "));
-  const port = options.port ?? DEFAULT_PORT[tls];
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw badOption("port", "a whole number from 1 to 65535");
-  const commandTimeout = options.timeouts?.command;
-  if (commandTimeout !== undefined && !(commandTimeout > 0 && commandTimeout <= TIMEOUT_LIMIT)) {
-    throw badOption("timeouts.command", `milliseconds, above 0 and up to ${TIMEOUT_LIMIT}`);
-  }
-  checkCertificates(options);
+  known(options, NAMES);
+  const { path, connect } = options;
+  const host = hostOf(options.host, path);
+  if (connect !== undefined && typeof connect !== "function") throw badOption("connect", "a function");
+  if (path !== undefined && (typeof path !== "string" || path === "" || (options.port ?? connect) !== undefined))
+    throw badOption("path", "the path of a Unix socket, without port and connect beside it");
+  // Where the caller's own connection leads, nobody here knows.
+  const isLocal = path !== undefined || (connect === undefined && isLoopback(host));
+  const protocol = oneOf("protocol", options.protocol ?? "smtp", ["smtp", "lmtp"]);
+  const tls = oneOf("tls", options.tls ?? (isLocal ? "none" : "starttls"), TLS_MODES);
   return Object.freeze({
     host,
-    port,
+    path,
+    connect,
+    protocol,
     tls,
-    ca: options.ca,
+    port: whole("port", options.port ?? (protocol === "lmtp" ? LMTP_PORT : DEFAULT_PORT[tls]), 65_535),
+    minTlsVersion: oneOf("minTlsVersion", options.minTlsVersion ?? "TLSv1.2", ["TLSv1.2", "TLSv1.3"]),
+    ...certificates(options),
     serverName: options.serverName ?? host,
-    cert: options.cert,
-    key: options.key,
-    auth: checkCredentials(options.auth),
-    clientName: options.clientName === undefined ? ownDomain() : checkClientName(options.clientName),
-    commandTimeout,
-    clearAuth: isLoopback(host),
+    fingerprint: optional("fingerprint", options.fingerprint, fingerprintOf),
+    acceptAnyCertificate: flag("acceptAnyCertificate", options.acceptAnyCertificate ?? false),
+    auth: optional("auth", options.auth, credentials),
+    clientName: clientNameOf(options.clientName),
+    connections: whole("connections", options.connections ?? 1, CONNECTION_LIMIT),
+    messagesPerSecond: optional("messagesPerSecond", options.messagesPerSecond, rate),
+    messagesPerConnection: optional("messagesPerConnection", options.messagesPerConnection, whole),
+    idleTimeout: optional("idleTimeout", options.idleTimeout, duration),
+    schedule: scheduleOf(options.pipelining ?? "auto"),
+    timeouts: timeoutsOf(options.timeouts ?? {}),
+    clearAuth: isLocal,
   });
-}
-
-function checkCertificates({ ca, cert, key }: SmtpOptions): void {
-  if ((cert === undefined) !== (key === undefined)) throw badOption("cert", "given together with key");
-  // OpenSSL takes what holds no certificate for an empty list, and then trusts nobody.
-  const authorities = ca === undefined ? [] : [ca].flat();
-  if (authorities.some((pem) => !/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(pem)))
-    throw badOption("ca", "certificates in PEM");
-  try {
-    createSecureContext({ ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) });
-  } catch {
-    throw badOption("cert", "a certificate and its key, both in PEM");
-  }
-}
-
-function checkCredentials(auth: Credentials | undefined): Credentials | undefined {
-  if (auth === undefined) return undefined;
-  for (const [name, value] of Object.entries({ user: auth.user, password: auth.password }) as [string, unknown][]) {
-    // RFC 4616 separates the two by NUL.
-    if (typeof value !== "string" || value === "" || value.includes("\0"))
-      throw badOption(`auth.${name}`, "a text that is not empty, without NUL");
-  }
-  return auth;
-}
-
-function checkClientName(name: string): string {
-  if (toALabels(name) === name || isAddressLiteral(name)) return name;
-  throw badOption("clientName", "a domain in ASCII, or an address literal such as [192.0.2.1]");
-}
-
-/** RFC 5321 section 4.1.4: a client that has no domain name says an address literal instead. */
-function ownDomain(): string | undefined {
-  const name = hostname();
-  return name.includes(".") && toALabels(name) === name ? name : undefined;
-}
-
-function badOption(setting: string, allowed: string): SettingsError {
-  return new SettingsError("bad-setting", `${setting}: not allowed; it must be ${allowed}`, { setting });
 }

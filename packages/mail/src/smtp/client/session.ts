@@ -1,67 +1,72 @@
-import { isIPv6, type Socket } from "node:net";
-import { SmtpError, TimeoutError } from "../../errors.ts";
-import { ClientConnection } from "../protocol/connection.ts";
+import { SmtpError } from "../../errors.ts";
 import { type Extensions, NO_EXTENSIONS } from "../protocol/extension.ts";
 import type { Output } from "../protocol/output.ts";
-import { TIMEOUT_MS, type Verb } from "../protocol/timeout.ts";
+import { allowedSchedule, type Schedule } from "../protocol/schedule.ts";
 import { exceeds, tooLarge, type TransactionOutcome, type TransactionRequest } from "../protocol/transaction.ts";
-import { type Exchange, MECHANISM_NAMES, startExchange } from "../sasl/mechanism.ts";
+import { canonical } from "../protocol/transparency.ts";
+import { publishConnection } from "./diagnostics.ts";
+import { Dialogue, type SessionOutput } from "./dialogue.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
-import { openSocket, upgradeSocket } from "./socket.ts";
+import type { SessionEnd } from "./server-profile.ts";
+import { aborted, type Channel, openChannel } from "./socket.ts";
 
-/** What a session delivers. */
-export interface Delivery {
-  readonly request: TransactionRequest;
+/** One mail transaction that a session carries out. */
+export interface Delivery extends TransactionRequest {
   readonly content: Uint8Array | (() => AsyncIterable<Uint8Array>);
-  /** Awaited before the end of data may leave; if it rejects, it never leaves. */
-  readonly beforeEndOfData: () => void | Promise<void>;
-  readonly signal: AbortSignal | undefined;
+  /** Set by the session, where the content goes by BDAT. */
+  chunk?: Uint8Array | undefined;
+  /** Whether its end of data may leave: undefined where it may, else what is to be awaited. */
+  mark(): Promise<void> | undefined;
+  /** What became of it. Called once. */
+  settle(outcome: TransactionOutcome): void;
 }
 
-/** How long a connection that is over may take to close, in milliseconds. */
-const CLOSE_GRACE = 1_000;
+/** What a session tells whoever uses it. */
+export interface SessionListener {
+  /** It takes another delivery. */
+  onRoom(): void;
+  /** It is over; its deliveries were settled before. */
+  onEnd(end: SessionEnd): void;
+}
+
 /** RFC 5321 section 4.5.3.2.5 gives each block of content a time of its own. */
 const BLOCK_OCTETS = 64 * 1024;
 
-/**
- * An SMTP session over a socket: it does what the {@link ClientConnection} puts out, and keeps its time.
- *
- * One transaction at a time. While none runs, the socket does not keep the process alive.
- */
-export class SmtpSession {
-  readonly #options: ResolvedSmtpOptions;
-  readonly #connection: ClientConnection;
-  readonly #opening = Promise.withResolvers<void>();
-  #socket: Socket;
-  #timer: NodeJS.Timeout | undefined;
-  /** What the timer runs for: a verb, and how far the conversation was. */
-  #watched = "";
-  #blocks = 0;
-  #exchange: Exchange | undefined;
-  #transaction: PromiseWithResolvers<TransactionOutcome> | undefined;
-  #delivery: Delivery | undefined;
-  /** Whether beforeEndOfData runs: then the server is owed something, not the client. */
-  #held: Promise<unknown> | undefined;
-  #failure: SmtpError | undefined;
-  #extensions: Extensions = NO_EXTENSIONS;
-  readonly #listeners = {
-    data: (octets: Uint8Array) => this.#perform(this.#connection.receive(octets)),
-    end: () => this.#perform(this.#connection.receiveEof()),
-    close: () => this.#perform(this.#connection.receiveEof()),
-    error: (cause: Error) => {
-      const error = this.#connection.lost(`the connection failed (${cause.message})`, cause);
-      this.#perform(this.#connection.abandon(error));
-    },
-  };
-  /** How many transactions came to an end on it. */
-  transactions = 0;
+let sessions = 0;
 
-  private constructor(options: ResolvedSmtpOptions, socket: Socket) {
+/** An SMTP session: deliveries in, their outcomes out. While nothing is under way, it keeps no process alive. */
+export class SmtpSession {
+  /** Counts the sessions of this process, from 1. */
+  readonly number = ++sessions;
+  readonly #options: ResolvedSmtpOptions;
+  readonly #schedule: Schedule;
+  readonly #dialogue: Dialogue<Delivery>;
+  readonly #opening = Promise.withResolvers<void>();
+  #listener: SessionListener | undefined;
+  #extensions: Extensions = NO_EXTENSIONS;
+  #failure: SmtpError | undefined;
+  #isOver = false;
+  /** Whose content could not be sent, for a reason that is not the connection's. */
+  #culprit: Delivery | undefined;
+  /** Given up, once what is in doubt has its verdict. */
+  #givenUp: SmtpError | undefined;
+  /** Deliveries that began and are not settled. */
+  #underWay = 0;
+  /** Since when there are none. */
+  #idleSince: number | undefined = performance.now();
+  /** How many transactions came to a verdict. */
+  verdicts = 0;
+  /** How many deliveries began, and how many the server accepted for somebody. */
+  begun = 0;
+  accepted = 0;
+  /** It has had enough, as the server said: it takes no other delivery. */
+  isFull = false;
+
+  private constructor(options: ResolvedSmtpOptions, schedule: Schedule, channel: Channel) {
     this.#options = options;
-    this.#socket = socket;
-    const { tls, clearAuth, auth, clientName = addressLiteral(socket) } = options;
-    const mechanisms = auth === undefined ? [] : MECHANISM_NAMES;
-    this.#connection = new ClientConnection({ clientName, tls, clearAuth, mechanisms });
+    this.#schedule = schedule;
+    this.#publish("open");
+    this.#dialogue = new Dialogue(options, schedule, channel, this.number, (output) => this.#onOutput(output));
   }
 
   /**
@@ -69,12 +74,11 @@ export class SmtpSession {
    *
    * @throws {SmtpError} with its subclasses TlsError, AuthError, TimeoutError.
    */
-  static async open(options: ResolvedSmtpOptions, signal?: AbortSignal): Promise<SmtpSession> {
-    const session = new SmtpSession(options, await openSocket(options, signal));
-    const onAbort = (): void => session.#giveUp(aborted(signal));
+  static async open(options: ResolvedSmtpOptions, schedule: Schedule, signal?: AbortSignal): Promise<SmtpSession> {
+    const session = new SmtpSession(options, schedule, await openChannel(options, signal));
+    const onAbort = (): void => session.#dialogue.giveUp(aborted(signal));
     signal?.addEventListener("abort", onAbort, { once: true });
-    session.#listen();
-    session.#watch();
+    if (signal?.aborted === true) onAbort();
     try {
       await session.#opening.promise;
     } finally {
@@ -82,190 +86,187 @@ export class SmtpSession {
     }
     // It may have ended in the same packet that made it ready.
     if (session.#failure !== undefined) throw session.#failure;
-    session.#socket.unref();
+    session.#publish("ready");
+    session.#dialogue.keepAlive(false);
     return session;
   }
 
-  /** Whether it takes another transaction. */
-  get isReady(): boolean {
-    return this.#connection.isReady;
+  #publish(type: "open" | "ready" | "ended", error?: SmtpError): void {
+    const { host, port } = this.#options;
+    publishConnection({ type, connection: this.number, host, port, ...(error && { error }) });
   }
 
-  /** Delivers one message. A connection that dies is an outcome with an error. */
-  async deliver(delivery: Delivery): Promise<TransactionOutcome> {
-    const { signal } = delivery;
-    const transaction = Promise.withResolvers<TransactionOutcome>();
-    this.#transaction = transaction;
-    this.#delivery = delivery;
-    // What is past its end of data is finished: giving up then would leave it in doubt.
-    const onAbort = (): void => {
-      if (!this.#connection.isInDoubt) this.#giveUp(aborted(signal));
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
-    this.#socket.ref();
-    try {
-      this.#perform(this.#connection.deliver(delivery.request));
-      const outcome = await transaction.promise;
-      // Whoever writes down in beforeEndOfData what is about to leave must not do so after the verdict.
-      await this.#held;
-      return outcome;
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-      this.#socket.unref();
-      this.transactions++;
-    }
+  /** What the server offers. */
+  get extensions(): Extensions {
+    return this.#extensions;
+  }
+
+  /** How it began; it may be slower by now. */
+  get schedule(): Schedule {
+    return allowedSchedule(this.#schedule, this.#extensions);
+  }
+
+  /** Whether it takes another delivery. */
+  get hasRoom(): boolean {
+    const isOpen = !this.#dialogue.isHeld && this.#givenUp === undefined && !this.isFull;
+    return isOpen && this.#dialogue.connection.hasRoom;
+  }
+
+  /** Whether nothing is under way. */
+  get isIdle(): boolean {
+    return this.#underWay === 0 && this.#dialogue.connection.isIdle;
+  }
+
+  /** For how long nothing was under way, in milliseconds; undefined where something is. */
+  get idleTime(): number | undefined {
+    return this.#idleSince === undefined ? undefined : performance.now() - this.#idleSince;
+  }
+
+  /** From here on the listener is told what happens. */
+  listen(listener: SessionListener): void {
+    this.#listener = listener;
+  }
+
+  /** Carries it out. There must be room. */
+  deliver(delivery: Delivery): void {
+    if (this.#underWay++ === 0) this.#dialogue.keepAlive(true);
+    this.#idleSince = undefined;
+    this.begun++;
+    const { content } = delivery;
+    if (!this.#dialogue.connection.takesChunks || !(content instanceof Uint8Array)) return this.#begin(delivery);
+    // A chunk leaves with its envelope, so its leave is asked before.
+    delivery.chunk = canonical(content);
+    const marking = delivery.mark();
+    if (marking === undefined) return this.#begin(delivery);
+    void this.#dialogue.hold(marking).then(
+      () => this.#begin(delivery),
+      (cause: unknown) => this.#lose(delivery, heldBack(cause)),
+    );
+  }
+
+  #begin(delivery: Delivery): void {
+    const { connection } = this.#dialogue;
+    if (!connection.hasRoom) return this.#lose(delivery, this.#failure ?? connection.lost("the connection ended"));
+    this.#dialogue.perform(connection.deliver(delivery));
+    if (this.hasRoom) this.#listener?.onRoom();
+  }
+
+  /** It did not begin, since the connection ended before, or it may not leave. */
+  #lose(delivery: Delivery, error: SmtpError): void {
+    const recipients = delivery.envelope.forwardPaths.map((address) => ({ address, status: "deferred" as const }));
+    this.#settle(delivery, { recipients, error, ...(error.code !== "aborted" && { undecided: "lost" as const }) });
+  }
+
+  /**
+   * Takes a delivery back by ending the connection, unless its end of data has left. What is in doubt then gets its
+   * verdict first.
+   */
+  withdraw(delivery: Delivery, error: SmtpError): void {
+    const { connection } = this.#dialogue;
+    if (connection.isTerminated(delivery)) return;
+    if (!connection.isInDoubt) return this.#dialogue.giveUp(error);
+    this.#givenUp ??= error;
   }
 
   /** Ends the session: QUIT, whose reply is not awaited, then the connection. */
   async quit(): Promise<void> {
-    if (!this.#connection.isReady) return this.destroy();
-    const closed = new Promise<void>((resolve) => this.#socket.once("close", () => resolve()));
-    this.#perform(this.#connection.quit());
-    const grace = setTimeout(() => this.#socket.destroy(), CLOSE_GRACE);
-    await closed;
-    clearTimeout(grace);
+    if (this.#dialogue.connection.isIdle) await this.#dialogue.quit();
+    else this.#dialogue.giveUp(new SmtpError("aborted", "the session was ended"));
   }
 
-  /** Ends the connection at once. */
-  destroy(): void {
-    this.#giveUp(new SmtpError("aborted", "the session was ended"));
-  }
-
-  #giveUp(error: SmtpError): void {
-    this.#perform(this.#connection.abandon(error));
-    this.#socket.destroy();
-  }
-
-  #listen(): void {
-    for (const [event, listener] of Object.entries(this.#listeners)) this.#socket.on(event, listener);
-  }
-
-  #perform(outputs: readonly Output[]): void {
-    for (const output of outputs) this.#do(output);
-    this.#watch();
-  }
-
-  #do(output: Output): void {
+  #onOutput(output: SessionOutput<Delivery>): void {
     switch (output.type) {
-      case "write":
-        if (this.#socket.writable) this.#socket.write(output.octets);
-        return;
-      case "upgrade-tls":
-        return void this.#upgrade();
-      case "need-sasl":
-        return this.#respond(output.mechanism, output.challenge);
       case "ready":
         this.#extensions = output.extensions;
         return this.#opening.resolve();
       case "need-content":
-        return void this.#sendContent();
+        return this.#onContentNeeded(output.request);
       case "done":
-        return this.#transaction?.resolve(output.outcome);
+        return this.#onDone(output.request, output.outcome);
       case "failed":
-        return this.#onFailure(output.error);
+        this.#failure = output.error;
+        this.#opening.reject(output.error);
+        return this.#end(output.error);
       case "closed":
-        this.#socket.end();
+        this.#end(undefined);
     }
   }
 
-  #onFailure(error: SmtpError): void {
-    this.#failure = error;
-    this.#opening.reject(error);
-    // What is written leaves, QUIT for one, but a peer that reads no more must not keep the socket open.
-    const socket = this.#socket;
-    socket.end();
-    socket.destroySoon();
-    setTimeout(() => socket.destroy(), CLOSE_GRACE).unref();
+  #onDone(delivery: Delivery, given: TransactionOutcome): void {
+    const outcome = delivery === this.#culprit ? decided(given) : given;
+    const isVerdict = outcome.undecided === undefined && outcome.recipients.every(({ status }) => status !== "unknown");
+    if (isVerdict) this.verdicts++;
+    this.#settle(delivery, outcome);
+    const { isInDoubt, isClosed } = this.#dialogue.connection;
+    if (this.#givenUp !== undefined && !isInDoubt && !isClosed) this.#dialogue.giveUp(this.#givenUp);
+    else if (this.hasRoom) this.#listener?.onRoom();
   }
 
-  /** The one timer: for what the server owes now. It starts anew with each reply, not with each octet of one. */
-  #watch(): void {
-    const verb = this.#held === undefined ? this.#connection.awaiting : undefined;
-    const watched = verb === undefined ? "" : `${verb} ${this.#connection.replies} ${this.#blocks}`;
-    if (watched === this.#watched) return;
-    this.#watched = watched;
-    clearTimeout(this.#timer);
-    if (verb === undefined) return;
-    const onTimeout = (): void =>
-      this.#giveUp(new TimeoutError("timeout", `the server did not answer ${verb} in time`, { verb }));
-    this.#timer = setTimeout(onTimeout, this.#timeout(verb));
-  }
-
-  #timeout(verb: Verb): number {
-    return verb === "end-of-data" ? TIMEOUT_MS[verb] : (this.#options.commandTimeout ?? TIMEOUT_MS[verb]);
-  }
-
-  async #upgrade(): Promise<void> {
-    const plain = this.#socket;
-    // From here on the octets are TLS's; an error of the socket below shows as one of TLS.
-    for (const [event, listener] of Object.entries(this.#listeners)) plain.off(event, listener);
-    plain.on("error", () => undefined);
-    try {
-      this.#socket = await upgradeSocket(plain, this.#options, undefined);
-    } catch (error) {
-      return this.#perform(this.#connection.abandon(error as SmtpError));
+  #settle(delivery: Delivery, outcome: TransactionOutcome): void {
+    if (--this.#underWay === 0) {
+      // A connection that failed under its last delivery was not idle.
+      if (!this.#dialogue.connection.isClosed) this.#idleSince = performance.now();
+      this.#dialogue.keepAlive(false);
     }
-    this.#listen();
-    this.#perform(this.#connection.tlsEstablished());
+    delivery.settle(outcome);
   }
 
-  #respond(mechanism: string, challenge: Uint8Array | undefined): void {
-    if (challenge === undefined && this.#options.auth !== undefined)
-      this.#exchange = startExchange(mechanism, this.#options.auth);
-    this.#perform(this.#connection.sasl(this.#exchange?.(challenge)));
+  #end(error: SmtpError | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#publish("ended", error);
+    this.#listener?.onEnd({ error, schedule: this.schedule, verdicts: this.verdicts, idle: this.idleTime });
   }
 
-  async #sendContent(): Promise<void> {
-    const delivery = this.#delivery;
-    if (delivery === undefined || this.#connection.awaiting !== "content") return;
-    try {
-      const marking = Promise.resolve(delivery.beforeEndOfData());
-      const release = (): void => void (this.#held = undefined);
-      this.#held = marking.then(release, release);
-      this.#watch();
-      await marking;
-      await this.#held;
-    } catch (cause) {
-      return this.#giveUp(new SmtpError("aborted", "the end of data was held back", { cause }));
-    }
+  #onContentNeeded(delivery: Delivery): void {
+    const marking = delivery.mark();
+    if (marking === undefined) return this.#sendContent(delivery);
+    void this.#dialogue.hold(marking).then(
+      () => this.#sendContent(delivery),
+      (cause: unknown) => this.#blame(delivery, heldBack(cause)),
+    );
+  }
+
+  #sendContent(delivery: Delivery): void {
+    const { connection } = this.#dialogue;
     // The connection may have died meanwhile; the transaction has its outcome then.
-    this.#watch();
+    if (connection.awaiting !== "content") return;
+    const { content } = delivery;
+    if (content instanceof Uint8Array && content.length <= BLOCK_OCTETS)
+      this.#finishContent(connection.content(content));
+    else void this.#streamContent(delivery, content instanceof Uint8Array ? blocksOf(content) : content());
+  }
+
+  /** The end of data, and with it the envelope of the next message, if there is one. */
+  #finishContent(outputs: Output<Delivery>[]): void {
+    this.#listener?.onRoom();
+    outputs.push(...this.#dialogue.connection.endOfContent());
+    this.#dialogue.perform(outputs);
+    if (this.hasRoom) this.#listener?.onRoom();
+  }
+
+  async #streamContent(delivery: Delivery, blocks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
+    const { connection } = this.#dialogue;
     try {
-      await this.#writeContent(delivery.content);
+      let size = 0;
+      for await (const block of blocks) {
+        if (connection.awaiting !== "content") return;
+        size += block.length;
+        if (exceeds(size, this.#extensions)) throw tooLarge(size, this.#extensions);
+        this.#dialogue.perform(connection.content(block));
+        await this.#dialogue.drained();
+      }
+      if (connection.awaiting === "content") this.#finishContent([]);
     } catch (cause) {
       const isOurs = cause instanceof SmtpError;
-      this.#giveUp(isOurs ? cause : new SmtpError("aborted", "the content could not be read", { cause }));
+      this.#blame(delivery, isOurs ? cause : new SmtpError("aborted", "the content could not be read", { cause }));
     }
   }
 
-  async #writeContent(content: Delivery["content"]): Promise<void> {
-    this.#socket.cork();
-    let size = 0;
-    for await (const block of content instanceof Uint8Array ? blocksOf(content) : content()) {
-      if (this.#connection.awaiting !== "content") return;
-      size += block.length;
-      if (exceeds(size, this.#extensions)) throw tooLarge(size, this.#extensions);
-      this.#perform(this.#connection.content(block));
-      if (this.#socket.writableNeedDrain) await this.#drained();
-    }
-    if (this.#connection.awaiting === "content") this.#perform(this.#connection.endOfContent());
-    this.#socket.uncork();
-  }
-
-  /** Resolves when the peer took the block, or the connection is over. */
-  async #drained(): Promise<void> {
-    const socket = this.#socket;
-    socket.uncork();
-    await new Promise<void>((resolve) => {
-      const settle = (): void => {
-        socket.off("drain", settle).off("close", settle);
-        resolve();
-      };
-      socket.once("drain", settle).once("close", settle);
-      if (socket.destroyed) settle();
-    });
-    this.#blocks++;
-    this.#watch();
+  /** After 354 a message cannot be taken back but by ending the connection. */
+  #blame(delivery: Delivery, error: SmtpError): void {
+    this.#culprit = delivery;
+    this.#dialogue.giveUp(error);
   }
 }
 
@@ -274,11 +275,11 @@ function* blocksOf(content: Uint8Array): Generator<Uint8Array> {
     yield content.subarray(start, start + BLOCK_OCTETS);
 }
 
-/** RFC 5321 section 4.1.3. */
-function addressLiteral({ localAddress = "127.0.0.1" }: Socket): string {
-  return isIPv6(localAddress) ? `[IPv6:${localAddress.replace(/%.*/, "")}]` : `[${localAddress}]`;
+/** The outcome as the last word. */
+function decided({ recipients, reply, phase, error }: TransactionOutcome): TransactionOutcome {
+  return { recipients, ...(reply && { reply }), ...(phase && { phase }), ...(error && { error }) };
 }
 
-function aborted(signal: AbortSignal | undefined): SmtpError {
-  return new SmtpError("aborted", "the caller aborted", { cause: signal?.reason });
+function heldBack(cause: unknown): SmtpError {
+  return new SmtpError("aborted", "the end of data was held back", { cause });
 }

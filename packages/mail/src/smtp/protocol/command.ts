@@ -1,4 +1,5 @@
-import { hasControl } from "../../text.ts";
+import type { DeliveryStatusRequest } from "../../delivery.ts";
+import { hasControl, isAscii } from "../../text.ts";
 import type { Verb } from "./timeout.ts";
 
 /** The fault is the caller's: the machine was called out of order, or with what can be no command. */
@@ -9,12 +10,9 @@ export interface Command {
   readonly verb: Verb;
   /** Without CRLF. */
   readonly line: string;
-  /** Of RCPT: which recipient of the envelope. */
+  /** Of RCPT, and of LMTP's replies to the end of data: which recipient of the envelope. */
   readonly recipient?: number;
 }
-
-/** RFC 2920 section 3.1: these may stand only last in a command group. */
-const ENDS_GROUP: ReadonlySet<Verb> = new Set(["EHLO", "HELO", "STARTTLS", "AUTH", "DATA", "end-of-data", "QUIT"]);
 
 /** A command with an argument, which was validated before: what has a control in it never gets here. */
 export function command(verb: Verb, line: string, recipient?: number): Command {
@@ -35,12 +33,40 @@ export function mailCommand(reversePath: string, parameters: readonly string[]):
   return command("MAIL", [`MAIL FROM:${path("MAIL", reversePath)}`, ...parameters].join(" "));
 }
 
-export function rcptCommand(forwardPath: string, recipient: number): Command {
-  return command("RCPT", `RCPT TO:${path("RCPT", forwardPath)}`, recipient);
+export function rcptCommand(forwardPath: string, recipient: number, dsn?: DeliveryStatusRequest): Command {
+  const parameters = dsn === undefined ? "" : rcptParameters(forwardPath, dsn);
+  return command("RCPT", `RCPT TO:${path("RCPT", forwardPath)}${parameters}`, recipient);
 }
 
-/** How many of the commands may leave in one flight. */
-export function groupLength(commands: readonly Command[]): number {
-  const last = commands.findIndex(({ verb }) => ENDS_GROUP.has(verb));
-  return last === -1 ? commands.length : last + 1;
+/** RFC 3461 sections 4.3 and 4.4: RET and ENVID. */
+export function dsnMailParameters({ ret, envelopeId }: DeliveryStatusRequest): string[] {
+  return [
+    ...(ret === undefined ? [] : [ret === "full" ? "RET=FULL" : "RET=HDRS"]),
+    ...(envelopeId === undefined ? [] : [`ENVID=${xtext(envelopeId)}`]),
+  ];
+}
+
+/** RFC 3461 sections 4.1 and 4.2: NOTIFY and ORCPT. */
+function rcptParameters(forwardPath: string, { notify, originalRecipients }: DeliveryStatusRequest): string {
+  const original = originalRecipients?.[forwardPath];
+  const when = notify === undefined ? "" : ` NOTIFY=${[notify].flat().join(",").toUpperCase()}`;
+  return original === undefined ? when : `${when} ORCPT=${originalRecipient(original)}`;
+}
+
+/** RFC 6533 section 3 gives an address that is not ASCII a type of its own, `\x{HEX}` for what is not printable ASCII. */
+function originalRecipient(address: string): string {
+  if (isAscii(address)) return `rfc822;${xtext(address)}`;
+  const escaped = address.replace(/[^!-*,-<>-[\]-~]/gu, (character) => {
+    const hexadecimal = (character.codePointAt(0) ?? 0).toString(16).toUpperCase();
+    return `\\x{${hexadecimal.padStart(2, "0")}}`;
+  });
+  return `utf-8;${escaped}`;
+}
+
+/** RFC 3461 section 4: `+` and two capital hexadecimal digits for what xchar does not hold. */
+function xtext(text: string): string {
+  return text.replace(/[\0- +=\x7f]/g, (character) => {
+    const hexadecimal = character.charCodeAt(0).toString(16).toUpperCase();
+    return `+${hexadecimal.padStart(2, "0")}`;
+  });
 }

@@ -492,6 +492,62 @@ S: 250 unasked
 > sasl secret`,
   },
   {
+    name: "takes the challenge as it is, though it holds what was presented",
+    options: { mechanisms: ["LOGIN"], clearAuth: true },
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250 AUTH LOGIN
+= need-sasl LOGIN
+> sasl
+C: AUTH LOGIN
+S: 334 VXNlcm5hbWU6
+= need-sasl LOGIN Username:
+> sasl Pas
+C: UGFz
+S: 334 UGFzc3dvcmQ6
+= need-sasl LOGIN Password:
+> sasl secret
+C: c2VjcmV0
+S: 235 ok
+= ready`,
+  },
+  {
+    name: "does not believe a server that has not proved that it knows the password",
+    options: { mechanisms: ["SCRAM-SHA-256", "PLAIN"], clearAuth: true },
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250 AUTH SCRAM-SHA-256 PLAIN
+= need-sasl SCRAM-SHA-256
+> sasl-unproved first
+C: AUTH SCRAM-SHA-256 Zmlyc3Q=
+S: 235 welcome
+C: QUIT
+= failed server-unproved`,
+  },
+  {
+    name: "takes no other mechanism once a challenge was answered",
+    options: { mechanisms: ["SCRAM-SHA-256", "PLAIN"], clearAuth: true },
+    text: `
+S: 220 server.example
+C: EHLO client.example
+S: 250-server.example
+S: 250 AUTH SCRAM-SHA-256 PLAIN
+= need-sasl SCRAM-SHA-256
+> sasl-unproved first
+C: AUTH SCRAM-SHA-256 Zmlyc3Q=
+S: 334 bW9yZQ==
+= need-sasl SCRAM-SHA-256 more
+> sasl-unproved proof
+C: cHJvb2Y=
+S: 534 too weak
+C: QUIT
+= failed auth-refused`,
+  },
+  {
     name: "presents no credentials in clear to another host",
     options: { mechanisms: ["PLAIN"], clearAuth: false },
     text: `
@@ -522,7 +578,14 @@ S: 421 idle too long
   },
 ];
 
-const OPTIONS: ConnectionOptions = { clientName: "client.example", tls: "none", mechanisms: [], clearAuth: false };
+const OPTIONS: ConnectionOptions = {
+  clientName: "client.example",
+  protocol: "smtp",
+  schedule: "across",
+  tls: "none",
+  mechanisms: [],
+  clearAuth: false,
+};
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (octets: Uint8Array): string => new TextDecoder().decode(octets);
 
@@ -562,7 +625,9 @@ function call(connection: ClientConnection, text: string): Output[] {
     case "content":
       return [...connection.content(encode(words.join(" "))), ...connection.endOfContent()];
     case "sasl":
-      return connection.sasl(words.length === 0 ? undefined : encode(words.join(" ")));
+      return connection.sasl(words.length === 0 ? undefined : encode(words.join(" ")), true);
+    case "sasl-unproved":
+      return connection.sasl(encode(words.join(" ")), false);
     case "tls":
       return connection.tlsEstablished();
     case "bytes":
@@ -699,7 +764,7 @@ test("whatever the server says, the machine fails only by outputs, and accepts o
             if (failed) assert.notEqual(output.type, "write", "nothing is written behind a failure");
             failed ||= output.type === "failed";
             if (output.type === "upgrade-tls") drive(connection.tlsEstablished());
-            else if (output.type === "need-sasl") drive(connection.sasl(encode("x")));
+            else if (output.type === "need-sasl") drive(connection.sasl(encode("x"), true));
             else if (output.type === "ready") drive(call(connection, "deliver a@x b@x c@x"));
             else if (output.type === "need-content") drive(call(connection, "content Hello"));
             else if (output.type === "failed") assert.ok(output.error instanceof SmtpError);

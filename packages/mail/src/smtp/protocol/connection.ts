@@ -1,70 +1,68 @@
 /**
- * The client side of an SMTP session (RFC 5321), without I/O.
+ * The client side of an SMTP or LMTP session (RFC 5321, RFC 2033), without I/O.
  *
  * Whoever drives it passes in what came (`receive`, `receiveEof`, `tlsEstablished`) and what is wanted (`deliver`,
  * `sasl`, `content`, `endOfContent`, `quit`). Every call returns the outputs that follow from it, in order. It knows no
  * socket, clock, promise or chance, so the same object is driven by a socket, a transcript and a fuzzer.
  *
  *     state        left by                                     to
- *     initiation   see session-initiation.ts                   ready
- *     ready        deliver()                                   envelope
- *     envelope     354, and a recipient was accepted           content
- *                  every reply is there, otherwise             ready, in need of RSET
- *     content      endOfContent()                              end-of-data
- *     end-of-data  its reply                                   ready
- *     any          421, EOF, a reply that cannot be, quit()    closed
+ *     initiation   see session-initiation.ts                   open
+ *     open         421, EOF, a reply that cannot be, quit()    closed
  *
- * Rule 1. Replies are matched by count: the first of `#unanswered` is what a reply answers, whatever its text says. A
+ * While it is open, each transaction that was handed over goes its own way (see mail-transactions.ts), and as many are
+ * under way at once as the schedule has room for (see schedule.ts).
+ *
+ * Rule 1. Replies are matched by count: what left first is what a reply answers, whatever its text says. A
  * reply that nobody is owed ends the connection.
  *
- * Rule 2. `#unsent` leaves as one write up to the command that ends a group where the server offers PIPELINING, and
- * otherwise one command at a time, each after the reply to the one before (RFC 2920 section 3.1).
+ * Rule 2. What leaves is decided by `mayFollow` alone, from the command that left last and the schedule.
  *
  * Rule 3. A transaction that did not end with a reply to its end of data is ended by RSET before the next MAIL. Else
  * the next MAIL would get 503 and its recipients 250, and the message would go out under the previous sender.
  *
- * Rule 4. In doubt is a message whose terminator was given out by `endOfContent` and not answered. No other is.
+ * Rule 4. In doubt is a message whose terminator was given out and not answered. No other is.
  *
  * Rule 5. Failure is an output, not a throw: what was decided in the same chunk before it stands. Behind it nothing is
  * written. Only a caller that calls out of order gets an exception, a LocalProtocolError.
  */
-import type { Reply } from "../../delivery.ts";
+import type { Phase, Reply } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
-import { type Command, command, groupLength, LocalProtocolError } from "./command.ts";
-import type { Output } from "./output.ts";
-import { isIntermediate, isPositive, refusal, ReplyReader, unasked, unexpected } from "./reply.ts";
+import { command, LocalProtocolError } from "./command.ts";
+import { MailTransactions } from "./mail-transactions.ts";
+import type { Observer, Output } from "./output.ts";
+import { Pipeline, type Step } from "./pipeline.ts";
+import { refusal, ReplyReader, unasked } from "./reply.ts";
 import { type ConnectionOptions, injected, SessionInitiation } from "./session-initiation.ts";
 import type { Verb } from "./timeout.ts";
-import { lacking, Transaction, transactionCommands, type TransactionRequest } from "./transaction.ts";
-import { TransparencyEncoder } from "./transparency.ts";
+import type { Closing, Transaction, TransactionRequest } from "./transaction.ts";
 
-type State = "initiation" | "ready" | "envelope" | "content" | "end-of-data" | "closed";
+const QUIT = command("QUIT", "QUIT");
 
-const encoder = new TextEncoder();
-const CRLF = "\r\n";
-
-export class ClientConnection {
+export class ClientConnection<Request extends TransactionRequest = TransactionRequest> {
   readonly #reader = new ReplyReader();
+  readonly #pipeline: Pipeline<Request>;
   readonly #initiation: SessionInitiation;
-  #state: State = "initiation";
-  #unsent: Command[] = [];
-  #unanswered: Command[] = [command("greeting", "")];
-  #transaction: Transaction | undefined;
-  #needsReset = false;
-  #transparency = new TransparencyEncoder();
-  #outputs: Output[] = [];
+  readonly #observer: Observer | undefined;
+  /** From `ready` on. */
+  #mail: MailTransactions<Request> | undefined;
+  #isClosed = false;
+  /** How many replies came so far: what came of the next one is no progress yet. */
+  replies = 0;
 
   /** @throws {LocalProtocolError} when the client's name can stand in no command. */
   constructor(options: ConnectionOptions) {
     command("EHLO", options.clientName);
+    this.#observer = options.observer;
+    this.#pipeline = new Pipeline(options.observer);
+    this.#pipeline.expect(command("greeting", ""));
     this.#initiation = new SessionInitiation(options, {
-      send: (sent) => this.#send([sent]),
+      send: (sent) => this.#pipeline.send(sent),
       output: (output) => {
-        if (output.type === "ready") this.#state = "ready";
-        this.#outputs.push(output);
+        if (output.type === "ready") this.#mail = new MailTransactions(options, output.extensions, this.#pipeline);
+        this.#pipeline.emit(output);
       },
       leave: (error) => {
-        this.#write("QUIT" + CRLF);
+        this.#pipeline.say(QUIT);
         this.#fail(error);
       },
     });
@@ -72,29 +70,41 @@ export class ClientConnection {
 
   /** What the peer owes, for the driver's timer. */
   get awaiting(): Verb | undefined {
-    if (this.#state === "closed") return undefined;
-    return this.#state === "content" ? "content" : this.#unanswered[0]?.verb;
+    if (this.#isClosed) return undefined;
+    return this.#pipeline.awaiting ?? (this.#mail?.awaitsContent === true ? "content" : undefined);
   }
 
-  /** How many replies came so far: what came of the next one is no progress yet. */
-  replies = 0;
-
-  /** Whether `deliver` may be called. */
-  get isReady(): boolean {
-    return this.#state === "ready";
+  /** Whether nothing is under way, and `quit` and `noop` may be called. */
+  get isIdle(): boolean {
+    return !this.#isClosed && this.#mail?.isEmpty === true && this.#pipeline.isAnswered;
   }
 
   get isClosed(): boolean {
-    return this.#state === "closed";
+    return this.#isClosed;
   }
 
-  /** Whether the current message may be accepted already, so that giving up now would leave it in doubt. */
+  /** Whether `deliver` may be called: the schedule has room for another transaction. */
+  get hasRoom(): boolean {
+    return !this.#isClosed && this.#mail?.hasRoom === true;
+  }
+
+  /** Whether the content of messages that are bytes is to be handed over as a chunk. */
+  get takesChunks(): boolean {
+    return this.#mail?.takesChunks === true;
+  }
+
+  /** Whether a message may be accepted already, so that giving up now would leave it in doubt. */
   get isInDoubt(): boolean {
-    return this.#transaction?.terminated ?? false;
+    return this.#mail?.isInDoubt === true;
   }
 
-  receive(octets: Uint8Array): Output[] {
-    if (this.#state === "closed") return [];
+  /** Whether the end of data of this one has left. */
+  isTerminated(request: Request): boolean {
+    return this.#mail?.isTerminated(request) === true;
+  }
+
+  receive(octets: Uint8Array): Output<Request>[] {
+    if (this.#isClosed) return [];
     this.#reader.push(octets);
     try {
       this.#readReplies();
@@ -102,32 +112,33 @@ export class ClientConnection {
       if (!(error instanceof SmtpError)) throw error;
       this.#fail(error);
     }
-    return this.#flush();
+    return this.#pipeline.flush();
   }
 
   #readReplies(): void {
-    while (this.#state !== "closed" && !this.#initiation.awaitsHandshake) {
+    while (!this.#isClosed && !this.#initiation.awaitsHandshake) {
       const reply = this.#reader.next();
       if (reply === undefined) break;
       this.replies++;
-      const sent = this.#unanswered.shift();
-      if (sent === undefined) throw unasked();
-      this.#answer(sent, reply);
+      const step = this.#pipeline.answered();
+      if (step === undefined) throw unasked();
+      this.#observer?.reply(step.command.verb, this.#initiation.masked(reply));
+      this.#answer(step, reply);
     }
-    if (this.#reader.isEmpty || this.#state === "closed") return;
+    if (this.#reader.isEmpty || this.#isClosed) return;
     if (this.#initiation.awaitsHandshake) throw injected();
-    if (this.#unanswered.length === 0) throw unasked();
+    if (this.#pipeline.isAnswered) throw unasked();
   }
 
   /** The peer closed its side. */
-  receiveEof(): Output[] {
+  receiveEof(): Output<Request>[] {
     return this.abandon(this.lost("the server closed the connection"));
   }
 
   /** The connection broke, timed out or was given up, for a reason that the driver knows. */
-  abandon(error: SmtpError): Output[] {
-    if (this.#state !== "closed") this.#fail(error);
-    return this.#flush();
+  abandon(error: SmtpError): Output<Request>[] {
+    if (!this.#isClosed) this.#fail(error);
+    return this.#pipeline.flush();
   }
 
   /** The error for a connection that ended before the reply that is owed. */
@@ -137,162 +148,80 @@ export class ClientConnection {
     return new SmtpError("connection-lost", message, { verb, cause });
   }
 
-  tlsEstablished(): Output[] {
-    if (this.#state === "closed") return [];
+  tlsEstablished(): Output<Request>[] {
+    if (this.#isClosed) return [];
     this.#initiation.tlsEstablished();
-    return this.#flush();
+    return this.#pipeline.flush();
   }
 
   /**
    * The response to `need-sasl`; undefined where the mechanism has none: no initial response (RFC 4954 section 4), or
    * no answer to such a challenge, which cancels the exchange.
+   *
+   * @param isComplete whether the mechanism is satisfied with the server, so that its success may be believed.
    */
-  sasl(response: Uint8Array | undefined): Output[] {
-    if (this.#state === "closed") return [];
-    this.#initiation.respond(response);
-    return this.#flush();
+  sasl(response: Uint8Array | undefined, isComplete: boolean): Output<Request>[] {
+    if (this.#isClosed) return [];
+    this.#initiation.respond(response, isComplete);
+    return this.#pipeline.flush();
   }
 
   /** Begins a mail transaction. What the server cannot take is refused here, before a byte leaves. */
-  deliver(request: TransactionRequest): Output[] {
-    this.#expect("ready");
-    if (request.envelope.forwardPaths.length === 0) throw new LocalProtocolError("an envelope without recipients");
-    const { extensions } = this.#initiation;
-    const error = lacking(request, extensions);
-    if (error !== undefined) {
-      const recipients = request.envelope.forwardPaths.map((address) => ({ address, status: "refused" as const }));
-      return [{ type: "done", outcome: { recipients, error } }];
-    }
-    const commands = transactionCommands(request, extensions);
-    this.#unsent = this.#needsReset ? [command("RSET", "RSET"), ...commands] : commands;
-    this.#needsReset = false;
-    this.#transaction = new Transaction(request);
-    this.#state = "envelope";
-    this.#advance();
-    return this.#flush();
+  deliver(request: Request): Output<Request>[] {
+    this.#transactions("deliver").deliver(request);
+    return this.#pipeline.flush();
   }
 
-  content(chunk: Uint8Array): Output[] {
-    this.#expect("content");
-    return [{ type: "write", octets: this.#transparency.encode(chunk) }];
+  /** A piece of the content that `need-content` asked for. */
+  content(piece: Uint8Array): Output<Request>[] {
+    return [{ type: "write", octets: this.#transactions("content").content(piece) }];
   }
 
-  endOfContent(): Output[] {
-    this.#expect("content");
-    this.#current.terminated = true;
-    this.#state = "end-of-data";
-    this.#unanswered.push(command("end-of-data", "."));
-    return [{ type: "write", octets: this.#transparency.end() }];
+  /** The end of data, and behind it in the same write what the schedule lets follow. */
+  endOfContent(): Output<Request>[] {
+    this.#transactions("endOfContent").endOfContent();
+    return this.#pipeline.flush();
   }
 
-  quit(): Output[] {
-    this.#expect("ready");
-    this.#state = "closed";
-    return [{ type: "write", octets: encoder.encode("QUIT" + CRLF) }, { type: "closed" }];
+  #transactions(call: string): MailTransactions<Request> {
+    if (this.#isClosed || this.#mail === undefined) throw new LocalProtocolError(`${call}: the session takes no mail`);
+    return this.#mail;
   }
 
-  #answer(sent: Command, reply: Reply): void {
-    if (reply.code === 421) return this.#closing(sent, reply);
-    if (this.#state === "initiation") return this.#initiation.answer(sent, reply);
-    switch (sent.verb) {
-      case "DATA":
-        return this.#onData(sent, reply);
-      case "end-of-data":
-        return this.#onEndOfData(sent, reply);
-      case "RSET":
-        if (!isPositive(reply)) throw refusal(sent.verb, reply);
-        return this.#advance();
-      default:
-        if (isIntermediate(reply)) throw unexpected(sent.verb, reply);
-        this.#current.take(sent, reply);
-        return this.#advance();
-    }
+  /** Asks whether the server is still there; `alive` is the answer. */
+  noop(): Output<Request>[] {
+    if (!this.isIdle) throw new LocalProtocolError("noop: something is under way");
+    this.#pipeline.send(command("NOOP", "NOOP"));
+    return this.#pipeline.flush();
+  }
+
+  quit(): Output<Request>[] {
+    if (!this.isIdle) throw new LocalProtocolError("quit: something is under way");
+    this.#pipeline.say(QUIT);
+    this.#isClosed = true;
+    this.#pipeline.emit({ type: "closed" });
+    return this.#pipeline.flush();
+  }
+
+  #answer(step: Step<Request>, reply: Reply): void {
+    const { command: sent, transaction } = step;
+    if (transaction !== undefined) transaction.owed--;
+    if (reply.code === 421) this.#closing(step, reply);
+    else if (this.#mail === undefined) this.#initiation.answer(sent, reply);
+    else if (transaction === undefined) this.#pipeline.emit({ type: "alive" });
+    else this.#mail.answer(step, transaction, reply);
   }
 
   /** 421 to whatever it was: not done, and the server closes the connection (RFC 5321 section 3.8). */
-  #closing(sent: Command, reply: Reply): void {
-    if (sent.verb !== "RSET") this.#transaction?.take(sent, reply);
-    this.#fail(refusal(sent.verb, reply), reply);
+  #closing({ command: sent, transaction }: Step<Request>, reply: Reply): void {
+    transaction?.take(sent, reply);
+    this.#fail(refusal(sent.verb, reply), { transaction, closing: { reply, phase: sent.verb as Phase } });
   }
 
-  #onData(sent: Command, reply: Reply): void {
-    if (isPositive(reply) || (isIntermediate(reply) && reply.code !== 354)) throw unexpected(sent.verb, reply);
-    this.#current.take(sent, reply);
-    if (reply.code !== 354) return this.#end(true);
-    if (!this.#current.mailRefused && this.#current.anyAccepted) {
-      this.#state = "content";
-      this.#transparency = new TransparencyEncoder();
-      this.#outputs.push({ type: "need-content" });
-      return;
-    }
-    // A lone dot would deliver an empty message to the recipients that were accepted without a sender.
-    if (this.#current.anyAccepted) throw unexpected(sent.verb, reply);
-    // RFC 2920 section 3.1: 354 although every recipient was refused. Nobody gets the empty message.
-    this.#state = "end-of-data";
-    this.#send([command("end-of-data", ".")]);
-  }
-
-  #onEndOfData(sent: Command, reply: Reply): void {
-    if (isIntermediate(reply)) throw unexpected(sent.verb, reply);
-    this.#current.take(sent, reply);
-    this.#end(!this.#current.terminated);
-  }
-
-  /** Sends what may leave now, and ends a transaction of which nothing is left to send or to hear. */
-  #advance(): void {
-    const pipelining = this.#initiation.extensions.pipelining;
-    if (!pipelining && this.#unanswered.length > 0) return;
-    if (!pipelining) this.#withdraw();
-    if (this.#unsent.length > 0) this.#send(this.#unsent.splice(0, pipelining ? groupLength(this.#unsent) : 1));
-    else if (this.#unanswered.length === 0) this.#end(true);
-  }
-
-  /** In lockstep: RCPT is pointless after a refused MAIL, and DATA without a recipient. */
-  #withdraw(): void {
-    const awaitsData = this.#unsent[0]?.verb === "DATA";
-    if (this.#current.mailRefused || (awaitsData && !this.#current.anyAccepted)) this.#unsent = [];
-  }
-
-  get #current(): Transaction {
-    if (this.#transaction === undefined) throw new LocalProtocolError(`no transaction in the state ${this.#state}`);
-    return this.#transaction;
-  }
-
-  #end(needsReset: boolean): void {
-    const outcome = this.#current.outcome();
-    this.#transaction = undefined;
-    this.#needsReset = needsReset;
-    this.#state = "ready";
-    this.#outputs.push({ type: "done", outcome });
-  }
-
-  #fail(error: SmtpError, closing?: Reply): void {
-    const outcome = this.#transaction?.outcome(error, closing);
-    this.#transaction = undefined;
-    this.#unsent = [];
-    this.#unanswered = [];
-    this.#state = "closed";
-    if (outcome !== undefined) this.#outputs.push({ type: "done", outcome });
-    this.#outputs.push({ type: "failed", error });
-  }
-
-  #send(commands: readonly Command[]): void {
-    for (const sent of commands) this.#unanswered.push(sent);
-    this.#write(commands.map(({ line }) => line + CRLF).join(""));
-  }
-
-  #write(text: string): void {
-    this.#outputs.push({ type: "write", octets: encoder.encode(text) });
-  }
-
-  #expect(state: State): void {
-    if (this.#state !== state)
-      throw new LocalProtocolError(`called in the state ${this.#state}, which is for ${state}`);
-  }
-
-  #flush(): Output[] {
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+  #fail(error: SmtpError, closed?: { transaction: Transaction<Request> | undefined; closing: Closing }): void {
+    this.#pipeline.clear();
+    this.#isClosed = true;
+    this.#mail?.interrupt(error, closed);
+    this.#pipeline.emit({ type: "failed", error });
   }
 }

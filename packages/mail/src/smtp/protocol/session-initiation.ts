@@ -16,11 +16,16 @@ import { AuthError, type SmtpError, TlsError } from "../../errors.ts";
 import { base64, fromBase64 } from "../../mime/base64.ts";
 import { type Command, command, LocalProtocolError } from "./command.ts";
 import { type Extensions, extensionsOf, NO_EXTENSIONS } from "./extension.ts";
-import type { Output } from "./output.ts";
+import type { Observer, Output } from "./output.ts";
 import { isPermanent, isPositive, protocolError, refusal } from "./reply.ts";
+import type { Schedule } from "./schedule.ts";
 
 /** How a session is opened. */
 export interface ConnectionOptions {
+  /** LMTP (RFC 2033) greets with LHLO, and answers the end of data once for each recipient. */
+  readonly protocol: "smtp" | "lmtp";
+  /** The fastest that is wanted. */
+  readonly schedule: Schedule;
   /** What EHLO says who is there: a domain or address literal (RFC 5321 section 4.1.1.1). */
   readonly clientName: string;
   /** `starttls`: no mail without it. `opportunistic`: where offered. `implicit`: the connection has TLS from its start. */
@@ -29,12 +34,13 @@ export interface ConnectionOptions {
   readonly mechanisms: readonly string[];
   /** Whether credentials may travel in clear: to a loopback address only. */
   readonly clearAuth: boolean;
+  readonly observer?: Observer | undefined;
 }
 
 /** What the connection does for the initiation. */
 export interface Wire {
   send(command: Command): void;
-  output(output: Output): void;
+  output(output: Extract<Output, { type: "ready" | "upgrade-tls" | "need-sasl" }>): void;
   /** Ends a session that is in step with the server, so the server is told. */
   leave(error: SmtpError): void;
 }
@@ -52,6 +58,8 @@ export class SessionInitiation {
   #challenged = false;
   /** The client gave the exchange up. */
   #cancelled = false;
+  /** The mechanism is satisfied with what the server has shown of itself. */
+  #complete = false;
   /** What was presented, so that a server that echoes it puts it into no error. */
   #presented: string[] = [];
   extensions: Extensions = NO_EXTENSIONS;
@@ -92,16 +100,17 @@ export class SessionInitiation {
 
   #hello(): void {
     this.#state = "hello";
-    this.#wire.send(command("EHLO", `EHLO ${this.#options.clientName}`));
+    const verb = this.#options.protocol === "lmtp" ? "LHLO" : "EHLO";
+    this.#wire.send(command(verb, `${verb} ${this.#options.clientName}`));
   }
 
   #onHello(sent: Command, reply: Reply): void {
     if (isPositive(reply)) {
-      this.extensions = sent.verb === "EHLO" ? extensionsOf(reply) : NO_EXTENSIONS;
+      this.extensions = sent.verb === "HELO" ? NO_EXTENSIONS : extensionsOf(reply);
       return this.#secureConnection();
     }
     // RFC 5321 section 3.2: a server that knows no EHLO is greeted with HELO.
-    if (sent.verb === "HELO" || !isPermanent(reply)) throw refusal(sent.verb, reply);
+    if (sent.verb !== "EHLO" || !isPermanent(reply)) throw refusal(sent.verb, reply);
     this.#wire.send(command("HELO", `HELO ${this.#options.clientName}`));
   }
 
@@ -149,8 +158,9 @@ export class SessionInitiation {
   }
 
   /** The mechanism's response; undefined where it has none. */
-  respond(response: Uint8Array | undefined): void {
+  respond(response: Uint8Array | undefined, isComplete: boolean): void {
     if (this.#state !== "auth") throw new LocalProtocolError("nobody asked for SASL");
+    this.#complete = isComplete;
     const text = base64(response ?? new Uint8Array());
     if (text !== "") this.#presented.push(text);
     if (this.#challenged) return this.#wire.send(command("AUTH", this.#continuation(response, text)));
@@ -166,10 +176,11 @@ export class SessionInitiation {
   }
 
   #onAuth(given: Reply): void {
-    const reply = this.#masked(given);
-    if (reply.code === 334) return this.#onChallenge(reply);
-    if (isPositive(reply)) return this.#ready();
-    if (MECHANISM_REFUSED.has(reply.code) && this.#mechanisms.length > 1) {
+    // A challenge may hold by chance what was presented, as "Password:" in base64 holds the user "Pas".
+    if (given.code === 334) return this.#onChallenge(given);
+    const reply = this.masked(given);
+    if (isPositive(reply)) return this.#complete ? this.#ready() : this.#wire.leave(unproved());
+    if (MECHANISM_REFUSED.has(reply.code) && !this.#challenged && this.#mechanisms.length > 1) {
       this.#mechanisms = this.#mechanisms.slice(1);
       return this.#askMechanism(undefined);
     }
@@ -186,7 +197,9 @@ export class SessionInitiation {
     this.#askMechanism(challenge);
   }
 
-  #masked(reply: Reply): Reply {
+  /** The reply without what was presented, which some servers repeat. */
+  masked(reply: Reply): Reply {
+    if (this.#presented.length === 0) return reply;
     const lines = reply.lines.map((line) =>
       this.#presented.reduce((text, secret) => text.replaceAll(secret, "***"), line),
     );
@@ -197,6 +210,12 @@ export class SessionInitiation {
     this.#state = "ready";
     this.#wire.output({ type: "ready", extensions: this.extensions });
   }
+}
+
+/** RFC 5802 section 3: a server that does not know the password may still say that it was right. */
+function unproved(): AuthError {
+  const message = "the server took the credentials without the proof that it knows them; it may not be the one meant";
+  return new AuthError("server-unproved", message, { verb: "AUTH" });
 }
 
 /** Octets behind the 220 in clear would be read as if they came through TLS. */

@@ -1,8 +1,9 @@
-import type { Envelope, RecipientOutcome, Reply } from "../../delivery.ts";
+import type { Envelope, Phase, RecipientOutcome, Reply } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
-import { type Command, command, mailCommand, rcptCommand } from "./command.ts";
+import { type Command, command, dsnMailParameters, mailCommand, rcptCommand } from "./command.ts";
 import type { Extensions } from "./extension.ts";
 import { isPermanent, isPositive } from "./reply.ts";
+import type { Verb } from "./timeout.ts";
 
 /** One mail transaction (RFC 5321 section 3.3): what is to be sent, known before its first command. */
 export interface TransactionRequest {
@@ -13,13 +14,29 @@ export interface TransactionRequest {
   readonly eightBit: boolean;
   /** Whether an address or a header field is not ASCII, for SMTPUTF8 (RFC 6531 section 3.4). */
   readonly smtpUtf8: boolean;
+  /** The content as one chunk with canonical line ends, to be sent by BDAT (RFC 3030). Undefined: by DATA. */
+  readonly chunk?: Uint8Array | undefined;
 }
 
 /** What became of it. */
 export interface TransactionOutcome {
   readonly recipients: readonly RecipientOutcome[];
   readonly reply?: Reply;
+  readonly phase?: Phase;
   readonly error?: SmtpError;
+  /**
+   * The message surely did not leave, and nothing was decided about it: `lost` when the connection ended under it,
+   * `out-of-step` when the server could not follow the schedule. It may be tried again at once.
+   */
+  readonly undecided?: "lost" | "out-of-step";
+  /** The recipients that the server wants in another transaction, by their place in the envelope. */
+  readonly tooMany?: readonly number[];
+}
+
+/** A reply that decides for a whole transaction, and what it answered. */
+export interface Closing {
+  readonly reply: Reply;
+  readonly phase: Phase;
 }
 
 /** Whether so many octets are more than the server takes (RFC 1870); a size of 0 is no limit. */
@@ -36,83 +53,186 @@ export function tooLarge(size: number, extensions: Extensions): SmtpError {
 
 /** What the server lacks for this message, found before a byte of it leaves. */
 export function lacking(request: TransactionRequest, extensions: Extensions): SmtpError | undefined {
-  if (request.size !== undefined && exceeds(request.size, extensions)) {
-    return tooLarge(request.size, extensions);
-  }
-  if (request.smtpUtf8 && !extensions.smtpUtf8) {
-    return new SmtpError(
-      "extension-missing",
-      "an address or header field is not ASCII, and the server does not offer SMTPUTF8",
-    );
-  }
-  if (request.eightBit && !extensions.eightBitMime) {
-    return new SmtpError("extension-missing", "the message has 8-bit octets, and the server does not offer 8BITMIME");
-  }
+  if (request.size !== undefined && exceeds(request.size, extensions)) return tooLarge(request.size, extensions);
+  const missing = (what: string, keyword: string): SmtpError =>
+    new SmtpError("extension-missing", `${what}, and the server does not offer ${keyword}`);
+  if (request.smtpUtf8 && !extensions.smtpUtf8) return missing("an address or header field is not ASCII", "SMTPUTF8");
+  if (request.eightBit && !extensions.eightBitMime) return missing("the message has 8-bit octets", "8BITMIME");
+  if (request.envelope.dsn !== undefined && !extensions.dsn) return missing("notifications are asked for", "DSN");
   return undefined;
 }
 
-/** MAIL, RCPT for each recipient, DATA. */
+/** MAIL, RCPT for each recipient, then DATA or BDAT. */
 export function transactionCommands(request: TransactionRequest, extensions: Extensions): Command[] {
+  const { envelope, size, eightBit, smtpUtf8, chunk } = request;
   const parameters: string[] = [];
-  if (extensions.size !== undefined && request.size !== undefined) parameters.push(`SIZE=${request.size}`);
-  if (request.eightBit) parameters.push("BODY=8BITMIME");
-  if (request.smtpUtf8) parameters.push("SMTPUTF8");
-  return [
-    mailCommand(request.envelope.reversePath, parameters),
-    ...request.envelope.forwardPaths.map(rcptCommand),
-    command("DATA", "DATA"),
-  ];
+  const declared = chunk?.length ?? size;
+  if (extensions.size !== undefined && declared !== undefined) parameters.push(`SIZE=${declared}`);
+  if (eightBit) parameters.push("BODY=8BITMIME");
+  if (smtpUtf8) parameters.push("SMTPUTF8");
+  if (envelope.dsn !== undefined) parameters.push(...dsnMailParameters(envelope.dsn));
+  const commands = [mailCommand(envelope.reversePath, parameters)];
+  for (const [index, forwardPath] of envelope.forwardPaths.entries())
+    commands.push(rcptCommand(forwardPath, index, envelope.dsn));
+  commands.push(chunk === undefined ? DATA : { verb: "BDAT", line: `BDAT ${chunk.length} LAST` });
+  return commands;
 }
 
+const DATA: Command = command("DATA", "DATA");
+
 /** The replies of one transaction, and what follows from them. */
-export class Transaction {
-  readonly request: TransactionRequest;
-  #mail: Reply | undefined;
+export class Transaction<Request extends TransactionRequest = TransactionRequest> {
+  readonly request: Request;
   readonly #rcpt: (Reply | undefined)[] = [];
+  /** LMTP's replies to the end of data, one for each recipient that was accepted (RFC 2033 section 4.2). */
+  readonly #verdicts: (Reply | undefined)[] = [];
+  #mail: Reply | undefined;
   #data: Reply | undefined;
   #endOfData: Reply | undefined;
-  /** The line with the dot was handed to the socket: from here on, silence is doubt. */
+  #outOfStep = false;
+  /** Sent behind a dot that was not answered, so that a 503 says nothing about this message. */
+  readonly #isBehindDot: boolean;
+  /** How many of its commands are not answered, those among them that have not left. */
+  owed = 0;
+  anyAccepted = false;
+  /** The last octet of the content was handed to the socket: from here on, silence is doubt. */
   terminated = false;
 
-  constructor(request: TransactionRequest) {
+  constructor(request: Request, isBehindDot: boolean) {
     this.request = request;
+    this.#isBehindDot = isBehindDot;
   }
 
-  take(sent: Command, reply: Reply): void {
-    if (sent.verb === "MAIL") this.#mail = reply;
-    else if (sent.verb === "RCPT") this.#rcpt[sent.recipient ?? 0] = reply;
-    else if (sent.verb === "DATA") this.#data = reply;
+  take({ verb, recipient }: Command, reply: Reply): void {
+    if (this.#isNoVerdict(verb, reply)) this.#outOfStep = true;
+    if (verb === "MAIL") this.#mail = reply;
+    else if (verb === "RCPT") this.#takeRcpt(recipient ?? 0, reply);
+    else if (verb === "DATA") this.#data = reply;
     // The reply to a lone dot behind refused recipients (RFC 2920 section 3.1) says nothing of the message.
-    else if (this.terminated) this.#endOfData = reply;
+    else if (verb === "RSET" || !this.terminated || (verb === "BDAT" && this.#outOfStep)) return;
+    else if (recipient === undefined) this.#endOfData = reply;
+    else this.#verdicts[recipient] = reply;
+  }
+
+  #takeRcpt(recipient: number, reply: Reply): void {
+    this.#rcpt[recipient] = reply;
+    this.anyAccepted ||= isPositive(reply);
+  }
+
+  /**
+   * 503 to what stands behind a dot: Haraka advertises PIPELINING and answers so to all of it. And BDAT that the server
+   * does not know, or not there, although it took the recipients.
+   */
+  #isNoVerdict(verb: Verb, { code }: Reply): boolean {
+    if (verb === "BDAT") return code >= 500 && code <= 504 && this.anyAccepted && !this.mailRefused;
+    // What follows from a refusal of its own is no sign: RCPT after MAIL, DATA after every RCPT.
+    const follows = verb === "DATA" ? this.mailRefused || !this.anyAccepted : verb === "RCPT" && this.mailRefused;
+    return code === 503 && this.#isBehindDot && !this.terminated && !follows;
+  }
+
+  get outOfStep(): boolean {
+    return this.#outOfStep;
   }
 
   get mailRefused(): boolean {
     return this.#mail !== undefined && !isPositive(this.#mail);
   }
 
-  get anyAccepted(): boolean {
-    return this.#rcpt.some((reply) => reply !== undefined && isPositive(reply));
+  /**
+   * Whether RSET must come before the next MAIL: it did not end with a reply to its end of data, or by a chunk that was
+   * refused, behind which the state is indeterminate (RFC 3030 section 2).
+   */
+  get needsReset(): boolean {
+    if (this.request.chunk === undefined) return !this.terminated;
+    return this.#endOfData === undefined || !isPositive(this.#endOfData);
+  }
+
+  /** The recipients that LMTP answers for, each by a reply of its own. */
+  get accepted(): number[] {
+    return [...this.#rcpt.keys()].filter((index) => this.#isAccepted(index));
+  }
+
+  #isAccepted(index: number): boolean {
+    const reply = this.#rcpt[index];
+    return reply !== undefined && isPositive(reply);
   }
 
   /**
    * The verdicts. A recipient's own refusal stands; the others' is that of the first command that failed for all, or of
    * the end of data. Without any, the message is unknown if its end of data had left, and surely not sent otherwise.
    */
-  outcome(error?: SmtpError, closing?: Reply): TransactionOutcome {
-    // A stream that turned out too large will be so the next time.
-    const unsent = error?.code === "too-large" ? "refused" : "deferred";
-    const forAll = this.mailRefused ? this.#mail : (this.#endOfData ?? this.#refusedData() ?? closing);
-    const recipients = this.request.envelope.forwardPaths.map((address, index): RecipientOutcome => {
-      const own = this.#rcpt[index];
-      const reply = !this.mailRefused && own !== undefined && !isPositive(own) ? own : forAll;
-      if (reply === undefined) return { address, status: this.terminated ? "unknown" : unsent };
-      return { address, status: isPositive(reply) ? "accepted" : isPermanent(reply) ? "refused" : "deferred", reply };
-    });
-    const undecided = recipients.some((recipient) => recipient.reply === undefined);
-    return { recipients, ...(forAll && { reply: forAll }), ...(undecided && error && { error }) };
+  outcome(error?: SmtpError, closing?: Closing): TransactionOutcome {
+    const forAll = this.#forAll() ?? (closing && { reply: closing.reply, phase: closing.phase });
+    const recipients = this.request.envelope.forwardPaths.map((address, index) =>
+      this.#recipient(address, index, forAll, error),
+    );
+    const silent = recipients.some(({ reply }) => reply === undefined);
+    const open = silent || (closing !== undefined && recipients.some(({ reply }) => reply === closing.reply));
+    const lost = open && error !== undefined && !this.terminated;
+    const undecided = this.#outOfStep ? "out-of-step" : lost ? "lost" : undefined;
+    const tooMany = this.#tooMany();
+    return {
+      recipients,
+      ...forAll,
+      ...(silent && error && { error }),
+      ...(undecided && { undecided }),
+      ...(tooMany.length > 0 && { tooMany }),
+    };
   }
 
-  #refusedData(): Reply | undefined {
-    return this.#data !== undefined && this.#data.code >= 400 ? this.#data : undefined;
+  /** What decides for all recipients that have no verdict of their own. */
+  #forAll(): Closing | undefined {
+    if (this.#mail !== undefined && this.mailRefused) return { reply: this.#mail, phase: "MAIL" };
+    const phase = this.request.chunk === undefined ? "end-of-data" : "BDAT";
+    if (this.#endOfData !== undefined) return { reply: this.#endOfData, phase };
+    return this.#data !== undefined && this.#data.code >= 400 ? { reply: this.#data, phase: "DATA" } : undefined;
   }
+
+  #recipient(
+    address: string,
+    index: number,
+    forAll: Closing | undefined,
+    error: SmtpError | undefined,
+  ): RecipientOutcome {
+    const own = this.#rcpt[index];
+    const verdict = this.#verdicts[index];
+    const decided =
+      !this.mailRefused && own !== undefined && !isPositive(own)
+        ? { reply: own, phase: "RCPT" as const }
+        : verdict === undefined
+          ? forAll
+          : { reply: verdict, phase: "end-of-data" as const };
+    if (decided === undefined)
+      return { address, status: this.terminated && !this.#outOfStep ? "unknown" : unsent(error) };
+    const { reply } = decided;
+    return {
+      address,
+      status: isPositive(reply) ? "accepted" : isPermanent(reply) ? "refused" : "deferred",
+      ...decided,
+    };
+  }
+
+  /** RFC 5321 section 4.5.3.1.10: what the server has no room for in this transaction, after it took others. */
+  #tooMany(): number[] {
+    if (this.mailRefused || !this.anyAccepted) return [];
+    const first = this.#rcpt.findIndex((reply) => reply !== undefined && isPositive(reply));
+    return [...this.#rcpt.keys()].filter((index) => {
+      const reply = this.#rcpt[index];
+      return index > first && reply !== undefined && isTooMany(reply);
+    });
+  }
+}
+
+/** A stream that turned out too large will be so the next time. */
+function unsent(error: SmtpError | undefined): "refused" | "deferred" {
+  return error?.code === "too-large" ? "refused" : "deferred";
+}
+
+/**
+ * Whether a reply to RCPT says that the transaction is full: 452 or 552 with the detail 5.3 (RFC 3463 section 3.6) or
+ * without an enhanced code. 552 5.2.2 is a full mailbox.
+ */
+function isTooMany({ code, enhanced }: Reply): boolean {
+  if (code !== 452 && code !== 552) return false;
+  return enhanced === undefined || enhanced.endsWith(".5.3");
 }

@@ -1,7 +1,7 @@
-import type { Credentials, Exchange } from "./mechanism.ts";
+import { lastResponse, type Steps } from "./exchange.ts";
+import type { PasswordCredentials } from "./mechanism.ts";
 
 /** RFC 4616: `message = [authzid] UTF8NUL authcid UTF8NUL passwd`, at once and once. */
-export function plain({ user, password }: Credentials): Exchange {
-  const responses = [new TextEncoder().encode(`\0${user}\0${password}`)];
-  return () => responses.shift();
+export async function* plain({ user, password }: PasswordCredentials): Steps {
+  yield lastResponse(`\0${user}\0${password}`);
 }

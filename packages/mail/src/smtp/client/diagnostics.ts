@@ -1,0 +1,96 @@
+import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Receipt, Reply } from "../../delivery.ts";
+import type { SmtpError } from "../../errors.ts";
+
+/** On `posthaste:connection`: a connection was made, takes mail, or is over. */
+export interface ConnectionEvent {
+  readonly type: "open" | "ready" | "ended";
+  /** Counts the connections of this process, from 1. */
+  readonly connection: number;
+  readonly host: string;
+  readonly port: number;
+  /** Of `ended`: why, where it was not in peace. */
+  readonly error?: SmtpError | undefined;
+}
+
+/** On `posthaste:command`: a command left. What authenticates stands as `***`, and content does not appear. */
+export interface CommandEvent {
+  readonly connection: number;
+  readonly verb: string;
+  /** Without CRLF; `.` for the end of data. */
+  readonly line: string;
+}
+
+/** On `posthaste:reply`: a reply came. What was presented to authenticate stands as `***` in it. */
+export interface ReplyEvent {
+  readonly connection: number;
+  /** What it answers. */
+  readonly verb: string;
+  readonly reply: Reply;
+}
+
+/** On `posthaste:verdict`: a message has its receipt. */
+export interface VerdictEvent {
+  readonly host: string;
+  readonly receipt: Receipt;
+}
+
+/** The channels of `node:diagnostics_channel`; with nobody subscribed they cost nothing. */
+export const CHANNELS = {
+  connection: "posthaste:connection",
+  command: "posthaste:command",
+  reply: "posthaste:reply",
+  verdict: "posthaste:verdict",
+} as const;
+
+const connections = channel(CHANNELS.connection);
+const commands = channel(CHANNELS.command);
+const replies = channel(CHANNELS.reply);
+const verdicts = channel(CHANNELS.verdict);
+
+export function publishConnection(event: ConnectionEvent): void {
+  if (connections.hasSubscribers) connections.publish(event);
+}
+
+export function publishCommand(connection: number, verb: string, line: string): void {
+  if (commands.hasSubscribers) commands.publish({ connection, verb, line } satisfies CommandEvent);
+}
+
+export function publishReply(connection: number, verb: string, reply: Reply): void {
+  if (replies.hasSubscribers) replies.publish({ connection, verb, reply } satisfies ReplyEvent);
+}
+
+export function publishVerdict(host: string, receipt: Receipt): void {
+  if (verdicts.hasSubscribers) verdicts.publish({ host, receipt } satisfies VerdictEvent);
+}
+
+/**
+ * Writes the conversation of every connection of this process, a line at a time: `1 C: EHLO …`, `1 S: 250 …`. Secrets
+ * are masked, and content does not appear.
+ *
+ * @returns ends it.
+ */
+export function logWire(write: (line: string) => void): () => void {
+  const onConnection = (message: unknown): void => {
+    const { type, connection, host, port, error } = message as ConnectionEvent;
+    write(`${connection} ${type} ${host}:${port}${error === undefined ? "" : ` (${error.message})`}`);
+  };
+  const onCommand = (message: unknown): void => {
+    const { connection, line } = message as CommandEvent;
+    write(`${connection} C: ${line}`);
+  };
+  const onReply = (message: unknown): void => {
+    const { connection, reply } = message as ReplyEvent;
+    for (const [index, line] of reply.lines.entries())
+      write(`${connection} S: ${reply.code}${index === reply.lines.length - 1 ? " " : "-"}${line}`);
+  };
+  const subscriptions = [
+    [CHANNELS.connection, onConnection],
+    [CHANNELS.command, onCommand],
+    [CHANNELS.reply, onReply],
+  ] as const;
+  for (const [name, listener] of subscriptions) subscribe(name, listener);
+  return () => {
+    for (const [name, listener] of subscriptions) unsubscribe(name, listener);
+  };
+}

@@ -1,0 +1,198 @@
+import { SmtpError, TimeoutError } from "../../errors.ts";
+import { ClientConnection } from "../protocol/connection.ts";
+import type { Output } from "../protocol/output.ts";
+import type { Schedule } from "../protocol/schedule.ts";
+import type { TransactionRequest } from "../protocol/transaction.ts";
+import { type Exchange, mechanismNames, startExchange } from "../sasl/mechanism.ts";
+import { Deadline, timeoutFor } from "./deadline.ts";
+import { publishCommand, publishReply } from "./diagnostics.ts";
+import type { ResolvedSmtpOptions } from "./options.ts";
+import { addressLiteral, type Channel, upgradeChannel } from "./socket.ts";
+
+/** What the dialogue does not do by itself. */
+export type SessionOutput<Request extends TransactionRequest> = Exclude<
+  Output<Request>,
+  { type: "write" | "upgrade-tls" | "need-sasl" | "alive" }
+>;
+
+/** How long a connection that is over may take to close, in milliseconds. */
+const CLOSE_GRACE = 1_000;
+
+/**
+ * The machine and its channel: what the {@link ClientConnection} puts out is done on the channel, what comes is passed
+ * in, and the peer has so much time for what it owes.
+ */
+export class Dialogue<Request extends TransactionRequest> {
+  readonly connection: ClientConnection<Request>;
+  readonly #options: ResolvedSmtpOptions;
+  readonly #onOutput: (output: SessionOutput<Request>) => void;
+  #channel: Channel;
+  #exchange: Exchange | undefined;
+  /** The mechanism is thinking: it has the time that the server has. */
+  #isResponding = false;
+  /** How many wait for leave to go on: then the server is owed something, not the client. */
+  #held = 0;
+  #blocks = 0;
+  readonly #deadline: Deadline;
+  readonly #listeners = {
+    data: (octets: Uint8Array) => this.perform(this.connection.receive(octets)),
+    end: () => this.perform(this.connection.receiveEof()),
+    close: () => this.perform(this.connection.receiveEof()),
+    error: (cause: Error) => {
+      const error = this.connection.lost(`the connection failed (${cause.message})`, cause);
+      this.perform(this.connection.abandon(error));
+    },
+  };
+
+  constructor(
+    options: ResolvedSmtpOptions,
+    schedule: Schedule,
+    channel: Channel,
+    number: number,
+    onOutput: (output: SessionOutput<Request>) => void,
+  ) {
+    this.#options = options;
+    this.#channel = channel;
+    this.#onOutput = onOutput;
+    this.#deadline = new Deadline(
+      (verb) => timeoutFor(verb, options.timeouts),
+      (verb) => this.giveUp(new TimeoutError("timeout", `the server did not answer ${verb} in time`, { verb })),
+    );
+    const { protocol, tls, clearAuth, auth, clientName = addressLiteral(channel) } = options;
+    this.connection = new ClientConnection({
+      clientName,
+      protocol,
+      schedule,
+      tls,
+      clearAuth,
+      mechanisms: auth === undefined ? [] : mechanismNames(auth),
+      observer: {
+        command: (verb, line) => publishCommand(number, verb, line),
+        reply: (verb, reply) => publishReply(number, verb, reply),
+      },
+    });
+    this.#listen();
+    this.#watch();
+  }
+
+  /** Whether somebody waits for leave to go on. */
+  get isHeld(): boolean {
+    return this.#held > 0;
+  }
+
+  /** Does what the machine put out. What leaves together is one write. */
+  perform(outputs: readonly Output<Request>[]): void {
+    const isSeveral = outputs.length > 1;
+    const channel = this.#channel;
+    if (isSeveral) channel.cork();
+    for (const output of outputs) this.#do(output);
+    if (isSeveral) channel.uncork();
+    this.#watch();
+  }
+
+  #do(output: Output<Request>): void {
+    if (output.type === "write") {
+      if (this.#channel.writable) this.#channel.write(output.octets);
+    } else if (output.type === "upgrade-tls") void this.#upgrade();
+    else if (output.type === "need-sasl") void this.#respond(output.mechanism, output.challenge);
+    else if (output.type !== "alive") {
+      if (output.type === "closed") this.#channel.end();
+      if (output.type === "failed") this.#end();
+      this.#onOutput(output);
+    }
+  }
+
+  /** Ends the connection at once. */
+  giveUp(error: SmtpError): void {
+    this.perform(this.connection.abandon(error));
+    this.#channel.destroy();
+  }
+
+  /** QUIT, whose reply is not awaited, then the connection ends. */
+  async quit(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#channel.once("close", () => resolve()));
+    this.perform(this.connection.quit());
+    const grace = setTimeout(() => this.#channel.destroy(), CLOSE_GRACE);
+    await closed;
+    clearTimeout(grace);
+  }
+
+  /** What is written leaves, QUIT for one, but a peer that reads no more must not keep the connection open. */
+  #end(): void {
+    const channel = this.#channel;
+    channel.end();
+    setTimeout(() => channel.destroy(), CLOSE_GRACE).unref();
+    this.#deadline.clear();
+  }
+
+  /** Whether the connection keeps the process alive. */
+  keepAlive(wanted: boolean): void {
+    if (wanted) this.#channel.ref?.();
+    else this.#channel.unref?.();
+  }
+
+  /** Waits for leave to go on. */
+  async hold(leave: Promise<void>): Promise<void> {
+    this.#held++;
+    this.#watch();
+    try {
+      await leave;
+    } finally {
+      this.#held--;
+      this.#watch();
+    }
+  }
+
+  /** Resolves when the peer took what was written, or the connection is over. */
+  async drained(): Promise<void> {
+    const channel = this.#channel;
+    if (!channel.writableNeedDrain) return;
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        channel.off("drain", settle).off("close", settle);
+        resolve();
+      };
+      channel.once("drain", settle).once("close", settle);
+      if (channel.destroyed) settle();
+    });
+    this.#blocks++;
+    this.#watch();
+  }
+
+  #watch(): void {
+    const owed = this.#isResponding ? "AUTH" : this.connection.awaiting;
+    this.#deadline.watch(this.isHeld ? undefined : owed, this.connection.replies + this.#blocks);
+  }
+
+  #listen(): void {
+    for (const [event, listener] of Object.entries(this.#listeners)) this.#channel.on(event, listener);
+  }
+
+  async #upgrade(): Promise<void> {
+    const plain = this.#channel;
+    // From here on the octets are TLS's; an error of the socket below shows as one of TLS.
+    for (const [event, listener] of Object.entries(this.#listeners)) plain.off(event, listener);
+    plain.on("error", () => undefined);
+    try {
+      this.#channel = await upgradeChannel(plain, this.#options, undefined);
+    } catch (error) {
+      return this.perform(this.connection.abandon(error as SmtpError));
+    }
+    this.#listen();
+    this.perform(this.connection.tlsEstablished());
+  }
+
+  async #respond(mechanism: string, challenge: Uint8Array | undefined): Promise<void> {
+    const { auth, host, port } = this.#options;
+    if (challenge === undefined && auth !== undefined) this.#exchange = startExchange(mechanism, auth, { host, port });
+    this.#isResponding = true;
+    try {
+      const step = await this.#exchange?.(challenge);
+      this.#isResponding = false;
+      this.perform(this.connection.sasl(step?.response, step?.isComplete === true));
+    } catch (error) {
+      this.#isResponding = false;
+      this.giveUp(error instanceof SmtpError ? error : new SmtpError("aborted", "SASL failed", { cause: error }));
+    }
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * The connections to one server, and the mail objects that wait for them.
+ *
+ * How many connections there are follows Postfix's rule for its destinations: each message that is accepted adds 1/N,
+ * and a whole one makes room for another connection; each connection that cannot be made, is not greeted, or ends with
+ * 421 takes 1/N away. It begins with one.
+ *
+ * A connection that failed in any way is not used again. A mail object whose end of data surely had not left is tried
+ * on another, at once, if the connection had shown before that it brings messages to a verdict; else the failure is the
+ * message's own verdict, so that a server that takes nothing is not asked for ever.
+ */
+import { AuthError, SmtpError } from "../../errors.ts";
+import type { TransactionOutcome } from "../protocol/transaction.ts";
+import type { MailObject, RecipientLimits } from "./mail-object.ts";
+import type { ResolvedSmtpOptions } from "./options.ts";
+import { RateLimit } from "./rate-limit.ts";
+import { ServerProfile, type SessionEnd } from "./server-profile.ts";
+import { type Delivery, SmtpSession } from "./session.ts";
+
+/** A mail object under which so many connections ended is given up: it may be the reason. */
+const LOSSES = 2;
+/** A mail object that so many connections had no room for is given up: it may be its sender that has had enough. */
+const MOVES = 3;
+
+export class SmtpPool {
+  readonly #options: ResolvedSmtpOptions;
+  readonly #profile: ServerProfile;
+  readonly #rate: RateLimit | undefined;
+  readonly #sessions = new Set<SmtpSession>();
+  readonly #openings = new Set<AbortController>();
+  #queue: MailObject[] = [];
+  readonly #underWay = new Map<MailObject, { readonly session: SmtpSession; readonly delivery: Delivery }>();
+  /** The domains that a session has seen, where the server limits them. */
+  readonly #domains = new WeakMap<SmtpSession, Set<string>>();
+  /** How many connections there may be now, and what was gained and lost since that changed. */
+  #allowed = 1;
+  #gained = 0;
+  #lost = 0;
+  #isClosed = false;
+  #whenQuiet: (() => void) | undefined;
+  #rateTimer: NodeJS.Timeout | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: ResolvedSmtpOptions) {
+    this.#options = options;
+    this.#profile = new ServerProfile(options);
+    this.#rate = options.messagesPerSecond === undefined ? undefined : new RateLimit(options.messagesPerSecond);
+  }
+
+  get host(): string {
+    return this.#options.host;
+  }
+
+  /** How many messages its connections can use at once: those under way, and one that is ready when there is room. */
+  get lookAhead(): number {
+    const { connections, schedule } = this.#options;
+    return connections * (2 + (typeof schedule === "object" ? schedule.window : schedule === "across" ? 2 : 1));
+  }
+
+  /** Puts it at the end of those that wait. */
+  submit(object: MailObject): void {
+    if (this.#isClosed) return object.fail(closedError());
+    this.#queue.push(object);
+    this.#pump();
+  }
+
+  /** Takes it back: at once where it waits, and where it is under way, unless its end of data has left. */
+  withdraw(object: MailObject, error: SmtpError): void {
+    object.withdrawn ??= error;
+    const place = this.#queue.indexOf(object);
+    if (place >= 0) {
+      this.#queue.splice(place, 1);
+      object.fail(error);
+      if (this.#queue.length === 0) this.#stopWaiting();
+      return;
+    }
+    const { session, delivery } = this.#underWay.get(object) ?? {};
+    if (session !== undefined && delivery !== undefined) session.withdraw(delivery, error);
+  }
+
+  /** A connection that nothing is under way on, for who wants to see what the server offers. */
+  async connect(signal?: AbortSignal): Promise<SmtpSession> {
+    return await SmtpSession.open(this.#options, this.#profile.schedule, signal);
+  }
+
+  /** Waits for what is under way, then ends every connection. What still waits is not sent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const object of this.#queue.splice(0)) object.fail(closedError());
+    this.#stopWaiting();
+    if (this.#underWay.size > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
+    clearTimeout(this.#idleTimer);
+    await Promise.all([...this.#sessions].map((session) => session.quit()));
+  }
+
+  /** Nothing waits: neither for a connection nor for its time. */
+  #stopWaiting(): void {
+    clearTimeout(this.#rateTimer);
+    this.#rateTimer = undefined;
+    for (const opening of this.#openings) opening.abort();
+  }
+
+  #pump(): void {
+    while (this.#queue.length > 0) {
+      const session = this.#sessionWithRoom();
+      if (session === undefined) return this.#grow();
+      const wait = this.#rate?.take(performance.now()) ?? 0;
+      if (wait > 0) return this.#pumpAfter(wait);
+      const object = this.#queue.shift();
+      if (object !== undefined) this.#begin(object, session);
+    }
+  }
+
+  #pumpAfter(wait: number): void {
+    this.#rateTimer ??= setTimeout(() => {
+      this.#rateTimer = undefined;
+      this.#pump();
+    }, Math.ceil(wait));
+  }
+
+  /** One that is idle, or else one whose schedule has room for another message. */
+  #sessionWithRoom(): SmtpSession | undefined {
+    let found: SmtpSession | undefined;
+    for (const session of this.#sessions) {
+      if (this.#isFull(session)) this.#retire(session);
+      else if (session.hasRoom && session.isIdle) return session;
+      else if (session.hasRoom) found ??= session;
+    }
+    return found;
+  }
+
+  /** Whether it has had as many messages as the server takes over one connection. */
+  #isFull({ begun, isFull, extensions }: SmtpSession): boolean {
+    return isFull || begun >= Math.min(this.#profile.messages, extensions.limits.mailMax ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** It gets no other message, and ends when it has none. */
+  #retire(session: SmtpSession): void {
+    if (!session.isIdle) return;
+    this.#sessions.delete(session);
+    void session.quit();
+  }
+
+  #begin(object: MailObject, session: SmtpSession): void {
+    const { content, size, eightBit, smtpUtf8 } = object.fields;
+    const envelope = object.envelope(this.#limits(session));
+    if (envelope.forwardPaths.length === 0) return this.#moveOn(object, session);
+    const mark = (): Promise<void> | undefined => object.fields.mark();
+    const settle = (outcome: TransactionOutcome): void => this.#onOutcome(object, session, outcome);
+    const delivery: Delivery = { envelope, content, size, eightBit, smtpUtf8, mark, settle };
+    this.#underWay.set(object, { session, delivery });
+    session.deliver(delivery);
+  }
+
+  #limits(session: SmtpSession): RecipientLimits {
+    const { rcptMax = Number.POSITIVE_INFINITY, rcptDomainMax: domains } = session.extensions.limits;
+    const seen = this.#domains.get(session) ?? new Set<string>();
+    if (domains !== undefined) this.#domains.set(session, seen);
+    return { recipients: Math.min(this.#profile.recipients, rcptMax), domains, seen };
+  }
+
+  #onOutcome(object: MailObject, session: SmtpSession, outcome: TransactionOutcome): void {
+    this.#underWay.delete(object);
+    this.#learn(session, outcome);
+    if (isFilled(outcome) && session.accepted > 0 && object.moves < MOVES && object.withdrawn === undefined)
+      this.#moveOn(object, session);
+    else {
+      object.take(outcome);
+      if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#requeue(object);
+      else object.settle(failed(outcome) ? session : undefined);
+    }
+    if (this.#underWay.size === 0) this.#whenQuiet?.();
+    this.#pump();
+  }
+
+  /** This connection has taken its fill, and the message belongs on another. */
+  #moveOn(object: MailObject, session: SmtpSession): void {
+    object.moves++;
+    if (!session.isFull) this.#profile.filled(session.accepted);
+    session.isFull = true;
+    this.#retire(session);
+    if (this.#isClosed) object.fail(closedError());
+    else this.#requeue(object);
+  }
+
+  /** Puts it back to where it stood, before all that came later. */
+  #requeue(object: MailObject): void {
+    const place = this.#queue.findIndex(({ number }) => number > object.number);
+    this.#queue.splice(place === -1 ? this.#queue.length : place, 0, object);
+  }
+
+  #learn(session: SmtpSession, { recipients, undecided, tooMany }: TransactionOutcome): void {
+    if (undecided === "out-of-step") this.#profile.outOfStep(session.schedule);
+    const accepted = recipients.filter(({ status }) => status === "accepted").length;
+    if (tooMany !== undefined) this.#profile.tooManyRecipients(recipients.length - tooMany.length);
+    if (accepted === 0) return;
+    session.accepted++;
+    this.#profile.accepted();
+    this.#gained += 1 / this.#allowed;
+    if (this.#gained < 1 || this.#allowed >= this.#options.connections) return;
+    this.#allowed++;
+    this.#gained = 0;
+  }
+
+  #mayTryAgain(object: MailObject, session: SmtpSession, { undecided }: TransactionOutcome): boolean {
+    if (object.withdrawn !== undefined || this.#isClosed) return false;
+    return undecided !== "lost" || (session.verdicts > 0 && object.losses++ < LOSSES);
+  }
+
+  /** Opens another connection for what waits, where one is allowed. */
+  #grow(): void {
+    if (this.#isClosed || this.#sessions.size + this.#openings.size >= this.#allowed) return;
+    const opening = new AbortController();
+    this.#openings.add(opening);
+    void SmtpSession.open(this.#options, this.#profile.schedule, opening.signal).then(
+      (session) => {
+        this.#openings.delete(opening);
+        this.#onOpened(session);
+      },
+      (error: unknown) => {
+        this.#openings.delete(opening);
+        if (!opening.signal.aborted) this.#onNotOpened(error as SmtpError);
+        this.#pump();
+      },
+    );
+  }
+
+  #onOpened(session: SmtpSession): void {
+    this.#sessions.add(session);
+    session.listen({
+      onRoom: () => this.#onRoom(session),
+      onEnd: (end) => this.#onEnd(session, end),
+    });
+    if (this.#isClosed) void session.quit();
+    else this.#onRoom(session);
+  }
+
+  /** Without any connection left, it is the failure of the message that comes first; credentials are everyone's. */
+  #onNotOpened(error: SmtpError): void {
+    this.#lose();
+    if (error instanceof AuthError) for (const object of this.#queue.splice(0)) object.fail(error, error);
+    else if (this.#sessions.size + this.#openings.size === 0) this.#queue.shift()?.fail(error, error);
+  }
+
+  #onRoom(session: SmtpSession): void {
+    this.#pump();
+    if (session.isIdle) this.#watchIdle();
+  }
+
+  #onEnd(session: SmtpSession, end: SessionEnd): void {
+    this.#sessions.delete(session);
+    this.#profile.ended(end);
+    if (end.error?.reply?.code === 421) this.#lose();
+    this.#pump();
+  }
+
+  #lose(): void {
+    this.#lost -= 1 / this.#allowed;
+    if (this.#lost >= 0) return;
+    this.#lost = 0;
+    this.#allowed = Math.max(1, this.#allowed - 1);
+  }
+
+  /** Ends what was idle for as long as the server, or the caller, allows. */
+  #watchIdle(): void {
+    const { idle } = this.#profile;
+    if (idle === undefined || this.#idleTimer !== undefined) return;
+    this.#idleTimer = setTimeout(() => {
+      this.#idleTimer = undefined;
+      for (const session of this.#sessions) if ((session.idleTime ?? 0) >= idle) this.#retire(session);
+      if (this.#sessions.size > 0) this.#watchIdle();
+    }, idle).unref();
+  }
+}
+
+/** Whether a connection failed under the message. */
+function failed({ undecided, recipients }: TransactionOutcome): boolean {
+  return undecided === "lost" || recipients.some(({ status }) => status === "unknown");
+}
+
+/** 452 to MAIL: where the connection has had others before, OpenSMTPD and others mean that it has had enough. */
+function isFilled({ phase, reply }: TransactionOutcome): boolean {
+  return phase === "MAIL" && reply?.code === 452;
+}
+
+function closedError(): SmtpError {
+  return new SmtpError("aborted", "the transport was closed");
+}

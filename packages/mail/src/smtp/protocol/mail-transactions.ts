@@ -1,0 +1,199 @@
+/**
+ * The mail transactions of a session, from the first MAIL on.
+ *
+ *     step         left by                                     to
+ *     envelope     354, and a recipient was accepted           content
+ *                  every reply is there, otherwise             done, and RSET is needed
+ *     content      endOfContent()                              end of data
+ *     end of data  its reply, of LMTP one per recipient        done
+ *
+ * A message that goes by BDAT has its chunk in the envelope's group, and is done with the reply to the chunk.
+ */
+import type { Reply } from "../../delivery.ts";
+import type { SmtpError } from "../../errors.ts";
+import { type Command, command, LocalProtocolError } from "./command.ts";
+import type { Extensions } from "./extension.ts";
+import type { Pipeline, Step } from "./pipeline.ts";
+import { isIntermediate, isPositive, refusal, unexpected } from "./reply.ts";
+import { allowedSchedule, type Schedule, slower, spansMessages } from "./schedule.ts";
+import type { ConnectionOptions } from "./session-initiation.ts";
+import { type Closing, lacking, Transaction, transactionCommands, type TransactionRequest } from "./transaction.ts";
+import { TransparencyEncoder } from "./transparency.ts";
+
+const RSET = command("RSET", "RSET");
+const END_OF_DATA = command("end-of-data", ".");
+
+export class MailTransactions<Request extends TransactionRequest> {
+  readonly #pipeline: Pipeline<Request>;
+  readonly #extensions: Extensions;
+  readonly #isLmtp: boolean;
+  #schedule: Schedule;
+  /** Handed over and not done, in order. */
+  #transactions: Transaction<Request>[] = [];
+  /** Whose content is being written. */
+  #content: Transaction<Request> | undefined;
+  #needsReset = false;
+  /** A chunk was accepted, so the server eats chunks. */
+  #windowIsOpen = false;
+  #transparency = new TransparencyEncoder();
+
+  constructor(options: ConnectionOptions, extensions: Extensions, pipeline: Pipeline<Request>) {
+    this.#pipeline = pipeline;
+    this.#extensions = extensions;
+    this.#isLmtp = options.protocol === "lmtp";
+    this.#schedule = allowedSchedule(options.schedule, extensions);
+  }
+
+  get isEmpty(): boolean {
+    return this.#transactions.length === 0;
+  }
+
+  get awaitsContent(): boolean {
+    return this.#content !== undefined;
+  }
+
+  /** Whether the content of messages that are bytes is to be handed over as a chunk. */
+  get takesChunks(): boolean {
+    return typeof this.#schedule === "object";
+  }
+
+  /** Whether `deliver` may be called: the schedule has room for another transaction. */
+  get hasRoom(): boolean {
+    const last = this.#transactions.at(-1);
+    if (last === undefined) return true;
+    if (!spansMessages(this.#schedule)) return false;
+    const window = typeof this.#schedule === "object" ? this.#schedule.window : 2;
+    if (this.#transactions.length >= window) return false;
+    return last.request.chunk === undefined ? last.terminated || last === this.#content : this.#windowIsOpen;
+  }
+
+  /** Whether a message may be accepted already, so that giving up now would leave it in doubt. */
+  get isInDoubt(): boolean {
+    return this.#transactions.some(({ terminated }) => terminated);
+  }
+
+  isTerminated(request: Request): boolean {
+    return this.#transactions.some((transaction) => transaction.request === request && transaction.terminated);
+  }
+
+  /** Begins a mail transaction. What the server cannot take is refused here, before a byte leaves. */
+  deliver(request: Request): void {
+    if (!this.hasRoom) throw new LocalProtocolError("deliver: there is no room for another transaction");
+    if (request.envelope.forwardPaths.length === 0) throw new LocalProtocolError("an envelope without recipients");
+    const error = lacking(request, this.#extensions);
+    if (error !== undefined) {
+      const recipients = request.envelope.forwardPaths.map((address) => ({ address, status: "refused" as const }));
+      return this.#pipeline.emit({ type: "done", request, outcome: { recipients, error } });
+    }
+    const isBehind = this.#transactions.length > 0;
+    const transaction = new Transaction(request, isBehind && request.chunk === undefined);
+    const commands = transactionCommands(request, this.#extensions);
+    if (this.#needsReset || isBehind) commands.unshift(RSET);
+    this.#needsReset = false;
+    transaction.owed = commands.length;
+    this.#transactions.push(transaction);
+    this.#pipeline.queue(commands, transaction);
+    this.#advance();
+  }
+
+  content(piece: Uint8Array): Uint8Array {
+    if (this.#content === undefined) throw new LocalProtocolError("content: nobody asked for it");
+    return this.#transparency.encode(piece);
+  }
+
+  /** The end of data, and behind it in the same write what the schedule lets follow. */
+  endOfContent(): void {
+    const transaction = this.#content;
+    if (transaction === undefined) throw new LocalProtocolError("endOfContent: there is no content");
+    this.#content = undefined;
+    transaction.terminated = true;
+    this.#pipeline.terminate(this.#transparency.end());
+    const replies = this.#isLmtp
+      ? transaction.accepted.map((recipient) => ({ ...END_OF_DATA, recipient }))
+      : [END_OF_DATA];
+    transaction.owed += replies.length;
+    for (const each of replies) this.#pipeline.expect(each, transaction);
+    this.#advance();
+  }
+
+  /** What a reply to a transaction's command comes to. @throws {SmtpError} when it cannot be one. */
+  answer(step: Step<Request>, transaction: Transaction<Request>, reply: Reply): void {
+    const sent = this.#isLmtp ? this.#perRecipient(step.command, transaction) : step.command;
+    if (isIntermediate(reply) && (sent.verb !== "DATA" || reply.code !== 354)) throw unexpected(sent.verb, reply);
+    transaction.take(sent, reply);
+    if (sent.verb === "DATA") this.#onData(transaction, sent, reply);
+    else if (sent.verb === "BDAT") this.#onChunk(transaction, sent, reply);
+    else if (sent.verb === "RSET" && !isPositive(reply) && !transaction.outOfStep) throw refusal(sent.verb, reply);
+    else this.#withdraw(transaction);
+    if (transaction.owed === 0 && transaction !== this.#content) this.#end(transaction);
+    this.#advance();
+  }
+
+  /** The session ended: what comes of each transaction that is under way. */
+  interrupt(error: SmtpError, closed?: { transaction: Transaction<Request> | undefined; closing: Closing }): void {
+    const interrupted = this.#transactions;
+    this.#transactions = [];
+    this.#content = undefined;
+    for (const transaction of interrupted) {
+      // Behind a 421 the rest of the group was not done, whatever of it had left. To the end of data it is a verdict.
+      const isVerdict = closed?.transaction === transaction && /^(?:BDAT|end-of-data)$/.test(closed.closing.phase);
+      if (closed !== undefined && !isVerdict) transaction.terminated = false;
+      const outcome = transaction.outcome(error, closed?.transaction === transaction ? closed.closing : undefined);
+      this.#pipeline.emit({ type: "done", request: transaction.request, outcome });
+    }
+  }
+
+  /** RFC 2033 section 4.2: a last chunk is answered once for each recipient that was accepted. */
+  #perRecipient(sent: Command, transaction: Transaction<Request>): Command {
+    if (sent.verb !== "BDAT" || sent.recipient !== undefined) return sent;
+    const [first, ...others] = transaction.accepted;
+    transaction.owed += others.length;
+    this.#pipeline.expectNext(
+      others.map((recipient) => ({ ...sent, recipient })),
+      transaction,
+    );
+    return first === undefined ? sent : { ...sent, recipient: first };
+  }
+
+  #onData(transaction: Transaction<Request>, sent: Command, reply: Reply): void {
+    if (isPositive(reply)) throw unexpected(sent.verb, reply);
+    if (reply.code !== 354) return;
+    if (transaction.outOfStep) throw unexpected(sent.verb, reply);
+    if (!transaction.mailRefused && transaction.anyAccepted) {
+      this.#content = transaction;
+      this.#transparency = new TransparencyEncoder();
+      return this.#pipeline.emit({ type: "need-content", request: transaction.request });
+    }
+    // A lone dot would deliver an empty message to the recipients that were accepted without a sender. And LMTP owes
+    // it no reply at all where nobody was accepted.
+    if (transaction.anyAccepted || this.#isLmtp) throw unexpected(sent.verb, reply);
+    // RFC 2920 section 3.1: 354 although every recipient was refused. Nobody gets the empty message.
+    transaction.owed = 1;
+    this.#pipeline.send(END_OF_DATA, transaction);
+  }
+
+  /** The reply to a chunk; one that no server gives which ate it takes the two sides out of step. */
+  #onChunk(transaction: Transaction<Request>, sent: Command, reply: Reply): void {
+    const isReadable = !transaction.mailRefused && transaction.anyAccepted;
+    if (isPositive(reply) ? !isReadable : transaction.outOfStep) throw unexpected(sent.verb, reply);
+    this.#windowIsOpen ||= isPositive(reply);
+  }
+
+  /** What has not left yet and is pointless: RCPT after a refused MAIL, DATA and BDAT without a recipient. */
+  #withdraw(transaction: Transaction<Request>): void {
+    const isLast = transaction.owed === 1 && !transaction.anyAccepted;
+    if (transaction.mailRefused || isLast) this.#pipeline.withdraw(transaction);
+  }
+
+  #advance(): void {
+    if (this.#content === undefined) this.#pipeline.advance(this.#schedule, this.#windowIsOpen);
+  }
+
+  #end(transaction: Transaction<Request>): void {
+    const outcome = transaction.outcome();
+    this.#transactions.splice(this.#transactions.indexOf(transaction), 1);
+    this.#needsReset = transaction.needsReset;
+    if (outcome.undecided !== undefined) this.#schedule = slower(this.#schedule);
+    this.#pipeline.emit({ type: "done", request: transaction.request, outcome });
+  }
+}

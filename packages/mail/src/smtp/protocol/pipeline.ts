@@ -1,0 +1,129 @@
+import type { Command } from "./command.ts";
+import type { Observer, Output } from "./output.ts";
+import { mayFollow, type Schedule } from "./schedule.ts";
+import type { Verb } from "./timeout.ts";
+import type { Transaction, TransactionRequest } from "./transaction.ts";
+
+/** A command that waits to leave or to be answered, and the transaction that it belongs to. */
+export interface Step<Request extends TransactionRequest> {
+  readonly command: Command;
+  readonly transaction: Transaction<Request> | undefined;
+}
+
+const encoder = new TextEncoder();
+const CRLF = "\r\n";
+
+/** The commands on their way out and their replies on the way in, and the outputs that they make. */
+export class Pipeline<Request extends TransactionRequest> {
+  readonly #observer: Observer | undefined;
+  #unsent: Step<Request>[] = [];
+  #unanswered: Step<Request>[] = [];
+  /** What was written and is not put out yet: what leaves together is one write. */
+  #text = "";
+  #outputs: Output<Request>[] = [];
+
+  constructor(observer: Observer | undefined) {
+    this.#observer = observer;
+  }
+
+  /** What the reply that comes next will answer. */
+  get awaiting(): Verb | undefined {
+    return this.#unanswered[0]?.command.verb;
+  }
+
+  get isAnswered(): boolean {
+    return this.#unanswered.length === 0;
+  }
+
+  /** The step that a reply answers: the first, whatever the reply says. */
+  answered(): Step<Request> | undefined {
+    return this.#unanswered.shift();
+  }
+
+  /** The peer will answer although nothing leaves now: for its greeting, or for the content. */
+  expect(command: Command, transaction?: Transaction<Request>): void {
+    this.#unanswered.push({ command, transaction });
+  }
+
+  /** LMTP answers a last chunk once for each recipient; these are the replies behind the first. */
+  expectNext(commands: readonly Command[], transaction: Transaction<Request>): void {
+    this.#unanswered.unshift(...commands.map((command) => ({ command, transaction })));
+  }
+
+  /** Puts the commands at the end of those that wait to leave. */
+  queue(commands: readonly Command[], transaction: Transaction<Request>): void {
+    for (const command of commands) this.#unsent.push({ command, transaction });
+  }
+
+  /** Writes what may leave now. */
+  advance(schedule: Schedule, windowIsOpen: boolean): void {
+    let last = this.#unanswered.at(-1)?.command.verb;
+    let left = 0;
+    for (const step of this.#unsent) {
+      const { verb } = step.command;
+      if (last !== undefined && !(mayFollow(last, schedule) && (verb !== "BDAT" || windowIsOpen))) break;
+      this.send(step.command, step.transaction);
+      last = verb;
+      left++;
+    }
+    if (left > 0) this.#unsent.splice(0, left);
+  }
+
+  /** Takes back what the transaction has not sent, where that is what would leave next. */
+  withdraw(transaction: Transaction<Request>): void {
+    if (this.#unsent[0]?.transaction !== transaction) return;
+    const kept = this.#unsent.filter((step) => step.transaction !== transaction);
+    transaction.owed -= this.#unsent.length - kept.length;
+    this.#unsent = kept;
+  }
+
+  /** Forgets what is not sent and not answered. */
+  clear(): void {
+    this.#unsent = [];
+    this.#unanswered = [];
+  }
+
+  send(command: Command, transaction?: Transaction<Request>): void {
+    this.#unanswered.push({ command, transaction });
+    this.say(command);
+    const chunk = command.verb === "BDAT" ? transaction?.request.chunk : undefined;
+    if (chunk === undefined || transaction === undefined) return;
+    transaction.terminated = true;
+    this.emit({ type: "write", octets: chunk });
+  }
+
+  /** Writes a command whose reply nobody waits for. */
+  say({ verb, line }: Command): void {
+    this.#observer?.command(verb, verb === "AUTH" ? masked(line) : line);
+    this.#text += line + CRLF;
+  }
+
+  /** Writes what ends the content. */
+  terminate(text: string): void {
+    this.#observer?.command("end-of-data", ".");
+    this.#text += text;
+  }
+
+  emit(output: Output<Request>): void {
+    this.#writeText();
+    this.#outputs.push(output);
+  }
+
+  flush(): Output<Request>[] {
+    this.#writeText();
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  #writeText(): void {
+    if (this.#text === "") return;
+    this.#outputs.push({ type: "write", octets: encoder.encode(this.#text) });
+    this.#text = "";
+  }
+}
+
+/** `AUTH PLAIN …` and what answers a challenge, without what is secret in it. */
+function masked(line: string): string {
+  return /^AUTH [A-Z0-9_-]+$/.test(line) || line === "*" ? line : line.replace(/^(AUTH [A-Z0-9_-]+ )?.*$/, "$1***");
+}

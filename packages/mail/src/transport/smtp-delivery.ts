@@ -1,0 +1,271 @@
+/**
+ * One call of `deliver`: messages in, receipts out.
+ *
+ * The source is read as far ahead as the connections can use, and no further: what was read and has no receipt that was
+ * taken is bounded. So a source of a million messages needs the memory of a few, and a consumer that stops stops it.
+ */
+import type { DeliverableMessage, DeliverOptions, EndOfData, Receipt, Reply } from "../delivery.ts";
+import { receiptStatus, replyText } from "../delivery.ts";
+import { AuthError, SmtpError } from "../errors.ts";
+import { publishVerdict } from "../smtp/client/diagnostics.ts";
+import { MailObject, type MailObjectOutcome } from "../smtp/client/mail-object.ts";
+import type { SmtpPool } from "../smtp/client/pool.ts";
+import { aborted } from "../smtp/client/socket.ts";
+import { type Rendered, render } from "./rendering.ts";
+
+/** After so many connections in a row that fail, a delivery ends: what is left would fail alike. */
+const FAILURES_IN_A_ROW = 3;
+/** So many messages may be told to `beforeEndOfData` at once. */
+const BATCH = 16;
+
+/** A message under way. */
+interface Entry {
+  readonly index: number;
+  readonly messageId: string;
+  readonly object: MailObject;
+  /** Undefined: not asked yet whether its end of data may leave; null: it may. */
+  marking: Promise<void> | undefined | null;
+}
+
+export class SmtpDelivery {
+  readonly #pool: SmtpPool;
+  readonly #options: DeliverOptions;
+  readonly #lookAhead: number;
+  readonly #iterator: Iterator<DeliverableMessage> | AsyncIterator<DeliverableMessage>;
+  readonly #underWay = new Set<Entry>();
+  readonly #receipts: Receipt[] = [];
+  #read = 0;
+  #isReading = false;
+  #sourceEnded = false;
+  #sourceError: { readonly error: unknown } | undefined;
+  #failures = 0;
+  #lastFailure: object | undefined;
+  /** The highest index that has a receipt. */
+  #highest = -1;
+  /** What ended it before its time, and the messages that were not tried because of it. */
+  #ending: SmtpError | undefined;
+  readonly #untried: Receipt[] = [];
+  #wake = (): void => undefined;
+
+  constructor(
+    pool: SmtpPool,
+    messages: Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>,
+    options: DeliverOptions,
+  ) {
+    this.#pool = pool;
+    this.#options = options;
+    this.#lookAhead = Math.max(pool.lookAhead, options.beforeEndOfData === undefined ? 0 : BATCH + 2);
+    this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
+  }
+
+  async *receipts(): AsyncGenerator<Receipt> {
+    const { signal } = this.#options;
+    const onAbort = (): void => this.#abort(aborted(signal));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    try {
+      for (;;) {
+        this.#fill();
+        const receipt = this.#receipts.shift();
+        if (receipt !== undefined) yield receipt;
+        else if (this.#isOver) break;
+        else await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+      yield* this.#skipped();
+      this.#throwEnding();
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      await this.#leave();
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.#sourceEnded && this.#underWay.size === 0;
+  }
+
+  /** Reads the source as far as there is use for it. */
+  #fill(): void {
+    while (!this.#isReading && !this.#sourceEnded && this.#underWay.size + this.#receipts.length < this.#lookAhead) {
+      this.#isReading = true;
+      let next: IteratorResult<DeliverableMessage> | Promise<IteratorResult<DeliverableMessage>>;
+      try {
+        next = this.#iterator.next();
+      } catch (error) {
+        return this.#endSource({ error });
+      }
+      if (next instanceof Promise) return void this.#await(next);
+      this.#take(next);
+    }
+  }
+
+  async #await(next: Promise<IteratorResult<DeliverableMessage>>): Promise<void> {
+    try {
+      this.#take(await next);
+    } catch (error) {
+      this.#endSource({ error });
+    }
+    this.#fill();
+    this.#wake();
+  }
+
+  #endSource(error?: { readonly error: unknown }): void {
+    this.#isReading = false;
+    this.#sourceEnded = true;
+    this.#sourceError ??= error;
+  }
+
+  #take(next: IteratorResult<DeliverableMessage>): void {
+    this.#isReading = false;
+    if (this.#sourceEnded) return;
+    if (next.done === true) return this.#endSource();
+    const rendered = render(next.value, this.#read++);
+    if ("status" in rendered) this.#give(rendered);
+    else this.#submit(rendered);
+  }
+
+  #submit(rendered: Rendered): void {
+    const { index, messageId, ...content } = rendered;
+    const object = new MailObject({
+      ...content,
+      mark: () => this.#mark(entry),
+      onSettled: (outcome, failure) => this.#onSettled(entry, rendered, outcome, failure),
+    });
+    const entry: Entry = {
+      index,
+      messageId,
+      object,
+      marking: this.#options.beforeEndOfData === undefined ? null : undefined,
+    };
+    this.#underWay.add(entry);
+    this.#pool.submit(object);
+  }
+
+  /** Asks whether the end of data may leave: of this message and of those behind it that are ready, at once. */
+  #mark(entry: Entry): Promise<void> | undefined {
+    const { beforeEndOfData } = this.#options;
+    if (entry.marking !== undefined || beforeEndOfData === undefined) return entry.marking ?? undefined;
+    const others = [...this.#underWay].filter((other) => other !== entry && other.marking === undefined);
+    const batch = [entry, ...others.slice(0, BATCH - 1)];
+    const told: EndOfData[] = batch.map(({ index, messageId }) => ({ index, messageId }));
+    // Set before the call: what is settled meanwhile waits for it too.
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    for (const each of batch) each.marking = promise;
+    const refuse = (error: unknown): void => {
+      reject(error);
+      this.#holdBack(batch, error);
+    };
+    promise.catch(() => undefined);
+    try {
+      const given = beforeEndOfData(told);
+      if (given instanceof Promise) void given.then(() => resolve(allow(batch)), refuse);
+      else resolve(allow(batch));
+    } catch (error) {
+      refuse(error);
+    }
+    return entry.marking ?? undefined;
+  }
+
+  /** None of the batch may leave. */
+  #holdBack(batch: readonly Entry[], cause: unknown): void {
+    const error = new SmtpError("aborted", "the end of data was held back", { cause });
+    for (const { object } of batch) this.#pool.withdraw(object, error);
+  }
+
+  #onSettled(entry: Entry, rendered: Rendered, outcome: MailObjectOutcome, failure: object | undefined): void {
+    const { marking } = entry;
+    const settle = (): void => this.#settle(entry, rendered, outcome, failure);
+    // Whoever writes down in beforeEndOfData what is about to leave must not do so after the verdict.
+    if (marking instanceof Promise) void marking.then(settle, settle);
+    else settle();
+  }
+
+  #settle(entry: Entry, rendered: Rendered, outcome: MailObjectOutcome, failure: object | undefined): void {
+    this.#underWay.delete(entry);
+    const receipt = receiptOf(rendered, outcome);
+    const wasEnding = this.#ending !== undefined;
+    this.#count(receipt, failure);
+    const isUntouched = receipt.status === "deferred" && (receipt.reply === undefined || !wasEnding);
+    if (this.#ending !== undefined && isUntouched) this.#untried.push(receipt);
+    else this.#give(receipt);
+    this.#fill();
+    this.#wake();
+  }
+
+  #give(receipt: Receipt): void {
+    this.#receipts.push(receipt);
+    this.#highest = Math.max(this.#highest, receipt.index);
+    publishVerdict(this.#pool.host, receipt);
+  }
+
+  /** Counts the connections that failed in a row; one that several messages met counts once. */
+  #count({ status, reply, error }: Receipt, failure: object | undefined): void {
+    if (this.#ending !== undefined) return;
+    if (failure === undefined) {
+      if (status !== "deferred" || reply !== undefined) this.#failures = 0;
+      return;
+    }
+    if (failure !== this.#lastFailure) this.#failures++;
+    this.#lastFailure = failure;
+    if (error instanceof AuthError) this.#end(error);
+    else if (this.#failures === FAILURES_IN_A_ROW) this.#end(inARow(error, reply));
+  }
+
+  /** Takes back what is under way and may be taken back. */
+  #end(error: SmtpError): void {
+    this.#ending = error;
+    this.#withdraw(error);
+  }
+
+  /** The caller aborted: what is past its end of data is finished, all else is deferred. */
+  #abort(error: SmtpError): void {
+    this.#withdraw(error);
+    this.#wake();
+  }
+
+  #withdraw(error: SmtpError): void {
+    this.#stopReading();
+    for (const { object } of [...this.#underWay]) this.#pool.withdraw(object, error);
+  }
+
+  #stopReading(): void {
+    if (this.#sourceEnded) return;
+    this.#sourceEnded = true;
+    // Not awaited: a source that is waiting for something would keep the caller.
+    void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+  }
+
+  /** What was not tried has no receipt from the first message on behind which none has one. */
+  *#skipped(): Generator<Receipt> {
+    for (const receipt of this.#untried) if (receipt.index < this.#highest) yield receipt;
+  }
+
+  #throwEnding(): void {
+    if (this.#sourceError !== undefined) throw this.#sourceError.error;
+    if (this.#ending === undefined) return;
+    this.#ending.nextIndex = this.#highest + 1;
+    throw this.#ending;
+  }
+
+  /** The consumer is gone: what is past its end of data is finished, and nothing more. */
+  async #leave(): Promise<void> {
+    this.#withdraw(new SmtpError("aborted", "the receipts are no longer read"));
+    while (this.#underWay.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}
+
+function allow(batch: readonly Entry[]): void {
+  for (const entry of batch) entry.marking = null;
+}
+
+function receiptOf({ index, messageId }: Rendered, { recipients, reply, error }: MailObjectOutcome): Receipt {
+  const reason = { ...(reply && { reply }), ...(error && { error }) };
+  return { index, messageId, status: receiptStatus(recipients), recipients, ...reason };
+}
+
+/** The error that ends a delivery after connections that came to nothing. */
+function inARow(error: Error | undefined, reply: Reply | undefined): SmtpError {
+  if (error instanceof SmtpError) return error;
+  const said = reply === undefined ? "" : `: ${replyText(reply)}`;
+  const message = `${FAILURES_IN_A_ROW} connections in a row came to nothing${said}`;
+  return new SmtpError("connection-lost", message, { reply, cause: error });
+}
