@@ -125,6 +125,8 @@ const FINAL_ORDER = ["unknown", "deferred", "refused"] as const;
 
 /** The message's status that follows from its recipients': all alike, else partial, unknown, deferred, refused. */
 export function receiptStatus(recipients: readonly RecipientOutcome[]): ReceiptStatus {
+  const [first] = recipients;
+  if (first !== undefined && recipients.length === 1) return first.status;
   const statuses = new Set(recipients.map((recipient) => recipient.status));
   if (statuses.has("accepted")) return statuses.size === 1 ? "accepted" : "partial";
   return FINAL_ORDER.find((status) => statuses.has(status)) ?? "refused";

@@ -17,8 +17,9 @@ export interface SessionEnd {
   /** Undefined: it was ended here, in peace. */
   readonly error: SmtpError | undefined;
   readonly schedule: Schedule;
-  /** How many transactions came to a verdict. */
+  /** How many transactions came to a verdict, and how many to an acceptance. */
   readonly verdicts: number;
+  readonly accepted: number;
   /** For how long nothing was under way, in milliseconds; undefined where something was. */
   readonly idle: number | undefined;
 }
@@ -65,10 +66,11 @@ export class ServerProfile {
     this.recipients = Math.max(1, Math.min(this.recipients, taken));
   }
 
-  ended({ error, schedule, verdicts, idle }: SessionEnd): void {
+  ended({ error, schedule, verdicts, accepted, idle }: SessionEnd): void {
     if (error === undefined || error.code === "aborted") return;
     if (idle !== undefined) return this.#endedIdle(idle);
-    if (error.reply !== undefined) return this.filled(verdicts);
+    // Postfix and Exim end a session after so many refusals: that is no limit of messages.
+    if (error.reply !== undefined) return verdicts === accepted ? this.filled(accepted) : undefined;
     if (error.code === "protocol") return this.outOfStep(schedule);
     this.#fall(schedule);
     this.#probation = PROBATION;

@@ -215,7 +215,8 @@ export class SmtpSession {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#publish("ended", error);
-    this.#listener?.onEnd({ error, schedule: this.schedule, verdicts: this.verdicts, idle: this.idleTime });
+    const { schedule, verdicts, accepted, idleTime: idle } = this;
+    this.#listener?.onEnd({ error, schedule, verdicts, accepted, idle });
   }
 
   #onContentNeeded(delivery: Delivery): void {

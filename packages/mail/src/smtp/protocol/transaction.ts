@@ -14,7 +14,10 @@ export interface TransactionRequest {
   readonly eightBit: boolean;
   /** Whether an address or a header field is not ASCII, for SMTPUTF8 (RFC 6531 section 3.4). */
   readonly smtpUtf8: boolean;
-  /** The content as one chunk with canonical line ends, to be sent by BDAT (RFC 3030). Undefined: by DATA. */
+  /**
+   * The content as one chunk with canonical line ends, to be sent by BDAT (RFC 3030) where the schedule is a window.
+   * Undefined, or in another schedule: by DATA.
+   */
   readonly chunk?: Uint8Array | undefined;
 }
 
@@ -63,8 +66,11 @@ export function lacking(request: TransactionRequest, extensions: Extensions): Sm
 }
 
 /** MAIL, RCPT for each recipient, then DATA or BDAT. */
-export function transactionCommands(request: TransactionRequest, extensions: Extensions): Command[] {
-  const { envelope, size, eightBit, smtpUtf8, chunk } = request;
+export function transactionCommands(
+  { envelope, size, eightBit, smtpUtf8 }: TransactionRequest,
+  chunk: Uint8Array | undefined,
+  extensions: Extensions,
+): Command[] {
   const parameters: string[] = [];
   const declared = chunk?.length ?? size;
   if (extensions.size !== undefined && declared !== undefined) parameters.push(`SIZE=${declared}`);
@@ -83,6 +89,8 @@ const DATA: Command = command("DATA", "DATA");
 /** The replies of one transaction, and what follows from them. */
 export class Transaction<Request extends TransactionRequest = TransactionRequest> {
   readonly request: Request;
+  /** Of a message that goes by BDAT. */
+  readonly chunk: Uint8Array | undefined;
   readonly #rcpt: (Reply | undefined)[] = [];
   /** LMTP's replies to the end of data, one for each recipient that was accepted (RFC 2033 section 4.2). */
   readonly #verdicts: (Reply | undefined)[] = [];
@@ -90,6 +98,8 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
   #data: Reply | undefined;
   #endOfData: Reply | undefined;
   #outOfStep = false;
+  /** A reply to RCPT may mean that there are too many. */
+  #isFull = false;
   /** Sent behind a dot that was not answered, so that a 503 says nothing about this message. */
   readonly #isBehindDot: boolean;
   /** How many of its commands are not answered, those among them that have not left. */
@@ -98,8 +108,9 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
   /** The last octet of the content was handed to the socket: from here on, silence is doubt. */
   terminated = false;
 
-  constructor(request: Request, isBehindDot: boolean) {
+  constructor(request: Request, chunk: Uint8Array | undefined, isBehindDot: boolean) {
     this.request = request;
+    this.chunk = chunk;
     this.#isBehindDot = isBehindDot;
   }
 
@@ -117,6 +128,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
   #takeRcpt(recipient: number, reply: Reply): void {
     this.#rcpt[recipient] = reply;
     this.anyAccepted ||= isPositive(reply);
+    this.#isFull ||= isTooMany(reply);
   }
 
   /**
@@ -124,7 +136,10 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
    * does not know, or not there, although it took the recipients.
    */
   #isNoVerdict(verb: Verb, { code }: Reply): boolean {
-    if (verb === "BDAT") return code >= 500 && code <= 504 && this.anyAccepted && !this.mailRefused;
+    if (verb === "BDAT") {
+      const isFirst = this.#verdicts.length === 0;
+      return isFirst && code >= 500 && code <= 504 && this.anyAccepted && !this.mailRefused;
+    }
     // What follows from a refusal of its own is no sign: RCPT after MAIL, DATA after every RCPT.
     const follows = verb === "DATA" ? this.mailRefused || !this.anyAccepted : verb === "RCPT" && this.mailRefused;
     return code === 503 && this.#isBehindDot && !this.terminated && !follows;
@@ -143,7 +158,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
    * refused, behind which the state is indeterminate (RFC 3030 section 2).
    */
   get needsReset(): boolean {
-    if (this.request.chunk === undefined) return !this.terminated;
+    if (this.chunk === undefined) return !this.terminated;
     return this.#endOfData === undefined || !isPositive(this.#endOfData);
   }
 
@@ -166,6 +181,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
     const recipients = this.request.envelope.forwardPaths.map((address, index) =>
       this.#recipient(address, index, forAll, error),
     );
+    if (error === undefined && !this.#outOfStep && !this.#isFull) return { recipients, ...forAll };
     const silent = recipients.some(({ reply }) => reply === undefined);
     const open = silent || (closing !== undefined && recipients.some(({ reply }) => reply === closing.reply));
     const lost = open && error !== undefined && !this.terminated;
@@ -180,11 +196,15 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
     };
   }
 
+  /** What brings the verdict where nothing before did. */
+  get #lastPhase(): Phase {
+    return this.chunk === undefined ? "end-of-data" : "BDAT";
+  }
+
   /** What decides for all recipients that have no verdict of their own. */
   #forAll(): Closing | undefined {
     if (this.#mail !== undefined && this.mailRefused) return { reply: this.#mail, phase: "MAIL" };
-    const phase = this.request.chunk === undefined ? "end-of-data" : "BDAT";
-    if (this.#endOfData !== undefined) return { reply: this.#endOfData, phase };
+    if (this.#endOfData !== undefined) return { reply: this.#endOfData, phase: this.#lastPhase };
     return this.#data !== undefined && this.#data.code >= 400 ? { reply: this.#data, phase: "DATA" } : undefined;
   }
 
@@ -201,7 +221,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
         ? { reply: own, phase: "RCPT" as const }
         : verdict === undefined
           ? forAll
-          : { reply: verdict, phase: "end-of-data" as const };
+          : { reply: verdict, phase: this.#lastPhase };
     if (decided === undefined)
       return { address, status: this.terminated && !this.#outOfStep ? "unknown" : unsent(error) };
     const { reply } = decided;
@@ -214,7 +234,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
 
   /** RFC 5321 section 4.5.3.1.10: what the server has no room for in this transaction, after it took others. */
   #tooMany(): number[] {
-    if (this.mailRefused || !this.anyAccepted) return [];
+    if (!this.#isFull || this.mailRefused || !this.anyAccepted) return [];
     const first = this.#rcpt.findIndex((reply) => reply !== undefined && isPositive(reply));
     return [...this.#rcpt.keys()].filter((index) => {
       const reply = this.#rcpt[index];
