@@ -102,6 +102,11 @@ export interface DeliverOptions {
    * *committing* durable first. If it rejects, the end of data never leaves and the messages are `deferred`.
    */
   readonly beforeEndOfData?: ((batch: readonly EndOfData[]) => void | Promise<void>) | undefined;
+  /**
+   * For this delivery, up to so many connections at once where the transport has fewer, 1 to 1000. Transports without
+   * connections have no use for it. Default: what the transport was made with.
+   */
+  readonly connections?: number | undefined;
 }
 
 /** That which takes messages to their next hop. Django's documentation calls it an e-mail backend. */

@@ -8,7 +8,7 @@ import type { DeliverableMessage, DeliverOptions, EndOfData, Receipt, Reply } fr
 import { receiptStatus, replyText } from "../delivery.ts";
 import { AuthError, SmtpError } from "../errors.ts";
 import { publishVerdict } from "../smtp/client/diagnostics.ts";
-import { MailObject, type MailObjectOutcome } from "../smtp/client/mail-object.ts";
+import { MailObject, type MailObjectOutcome, type MailObjectOwner } from "../smtp/client/mail-object.ts";
 import type { SmtpPool } from "../smtp/client/pool.ts";
 import { aborted } from "../smtp/client/socket.ts";
 import { type Rendered, render } from "./rendering.ts";
@@ -18,21 +18,13 @@ const FAILURES_IN_A_ROW = 3;
 /** So many messages may be told to `beforeEndOfData` at once. */
 const BATCH = 16;
 
-/** A message under way. */
-interface Entry {
-  readonly index: number;
-  readonly messageId: string;
-  readonly object: MailObject;
-  /** Undefined: not asked yet whether its end of data may leave; null: it may. */
-  marking: Promise<void> | undefined | null;
-}
-
-export class SmtpDelivery {
+export class SmtpDelivery implements MailObjectOwner {
   readonly #pool: SmtpPool;
   readonly #options: DeliverOptions;
   readonly #lookAhead: number;
   readonly #iterator: Iterator<DeliverableMessage> | AsyncIterator<DeliverableMessage>;
-  readonly #underWay = new Set<Entry>();
+  readonly #isAsync: boolean;
+  readonly #underWay = new Set<MailObject>();
   readonly #receipts: Receipt[] = [];
   #read = 0;
   #isReading = false;
@@ -46,6 +38,7 @@ export class SmtpDelivery {
   #ending: SmtpError | undefined;
   readonly #untried: Receipt[] = [];
   #wake = (): void => undefined;
+  #narrow = (): void => undefined;
 
   constructor(
     pool: SmtpPool,
@@ -54,7 +47,9 @@ export class SmtpDelivery {
   ) {
     this.#pool = pool;
     this.#options = options;
+    if (options.connections !== undefined) this.#narrow = pool.widen(options.connections);
     this.#lookAhead = Math.max(pool.lookAhead, options.beforeEndOfData === undefined ? 0 : BATCH + 2);
+    this.#isAsync = Symbol.asyncIterator in messages;
     this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
   }
 
@@ -87,18 +82,19 @@ export class SmtpDelivery {
   #fill(): void {
     while (!this.#isReading && !this.#sourceEnded && this.#underWay.size + this.#receipts.length < this.#lookAhead) {
       this.#isReading = true;
-      let next: IteratorResult<DeliverableMessage> | Promise<IteratorResult<DeliverableMessage>>;
       try {
-        next = this.#iterator.next();
+        const next = this.#iterator.next();
+        if (this.#isAsync) return void this.#await(next);
+        this.#take(next as IteratorResult<DeliverableMessage>);
       } catch (error) {
         return this.#endSource({ error });
       }
-      if (next instanceof Promise) return void this.#await(next);
-      this.#take(next);
     }
   }
 
-  async #await(next: Promise<IteratorResult<DeliverableMessage>>): Promise<void> {
+  async #await(
+    next: ReturnType<AsyncIterator<DeliverableMessage>["next"] | Iterator<DeliverableMessage>["next"]>,
+  ): Promise<void> {
     try {
       this.#take(await next);
     } catch (error) {
@@ -124,32 +120,22 @@ export class SmtpDelivery {
   }
 
   #submit(rendered: Rendered): void {
-    const { index, messageId, ...content } = rendered;
-    const object = new MailObject({
-      ...content,
-      mark: () => this.#mark(entry),
-      onSettled: (outcome, failure) => this.#onSettled(entry, rendered, outcome, failure),
-    });
-    const entry: Entry = {
-      index,
-      messageId,
-      object,
-      marking: this.#options.beforeEndOfData === undefined ? null : undefined,
-    };
-    this.#underWay.add(entry);
+    const object = new MailObject(rendered, this);
+    if (this.#options.beforeEndOfData === undefined) object.leave = null;
+    this.#underWay.add(object);
     this.#pool.submit(object);
   }
 
   /** Asks whether the end of data may leave: of this message and of those behind it that are ready, at once. */
-  #mark(entry: Entry): Promise<void> | undefined {
+  mark(object: MailObject): Promise<void> | undefined {
     const { beforeEndOfData } = this.#options;
-    if (entry.marking !== undefined || beforeEndOfData === undefined) return entry.marking ?? undefined;
-    const others = [...this.#underWay].filter((other) => other !== entry && other.marking === undefined);
-    const batch = [entry, ...others.slice(0, BATCH - 1)];
-    const told: EndOfData[] = batch.map(({ index, messageId }) => ({ index, messageId }));
+    if (object.leave !== undefined || beforeEndOfData === undefined) return object.leave ?? undefined;
+    const others = [...this.#underWay].filter((other) => other !== object && other.leave === undefined);
+    const batch = [object, ...others.slice(0, BATCH - 1)];
+    const told: EndOfData[] = batch.map(({ source: { index, messageId } }) => ({ index, messageId }));
     // Set before the call: what is settled meanwhile waits for it too.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    for (const each of batch) each.marking = promise;
+    for (const each of batch) each.leave = promise;
     const refuse = (error: unknown): void => {
       reject(error);
       this.#holdBack(batch, error);
@@ -157,31 +143,32 @@ export class SmtpDelivery {
     promise.catch(() => undefined);
     try {
       const given = beforeEndOfData(told);
-      if (given instanceof Promise) void given.then(() => resolve(allow(batch)), refuse);
-      else resolve(allow(batch));
+      if (given === undefined) resolve(allow(batch));
+      else void Promise.resolve(given).then(() => resolve(allow(batch)), refuse);
     } catch (error) {
       refuse(error);
     }
-    return entry.marking ?? undefined;
+    return object.leave ?? undefined;
   }
 
   /** None of the batch may leave. */
-  #holdBack(batch: readonly Entry[], cause: unknown): void {
+  #holdBack(batch: readonly MailObject[], cause: unknown): void {
     const error = new SmtpError("aborted", "the end of data was held back", { cause });
-    for (const { object } of batch) this.#pool.withdraw(object, error);
+    for (const object of batch) this.#pool.withdraw(object, error);
   }
 
-  #onSettled(entry: Entry, rendered: Rendered, outcome: MailObjectOutcome, failure: object | undefined): void {
-    const { marking } = entry;
-    const settle = (): void => this.#settle(entry, rendered, outcome, failure);
+  onSettled(object: MailObject, outcome: MailObjectOutcome, failure: object | undefined): void {
+    const { leave } = object;
     // Whoever writes down in beforeEndOfData what is about to leave must not do so after the verdict.
-    if (marking instanceof Promise) void marking.then(settle, settle);
-    else settle();
+    if (leave instanceof Promise) {
+      const settle = (): void => this.#settle(object, outcome, failure);
+      void leave.then(settle, settle);
+    } else this.#settle(object, outcome, failure);
   }
 
-  #settle(entry: Entry, rendered: Rendered, outcome: MailObjectOutcome, failure: object | undefined): void {
-    this.#underWay.delete(entry);
-    const receipt = receiptOf(rendered, outcome);
+  #settle(object: MailObject, outcome: MailObjectOutcome, failure: object | undefined): void {
+    this.#underWay.delete(object);
+    const receipt = receiptOf(object, outcome);
     const wasEnding = this.#ending !== undefined;
     this.#count(receipt, failure);
     const isUntouched = receipt.status === "deferred" && (receipt.reply === undefined || !wasEnding);
@@ -224,7 +211,7 @@ export class SmtpDelivery {
 
   #withdraw(error: SmtpError): void {
     this.#stopReading();
-    for (const { object } of [...this.#underWay]) this.#pool.withdraw(object, error);
+    for (const object of [...this.#underWay]) this.#pool.withdraw(object, error);
   }
 
   #stopReading(): void {
@@ -250,16 +237,21 @@ export class SmtpDelivery {
   async #leave(): Promise<void> {
     this.#withdraw(new SmtpError("aborted", "the receipts are no longer read"));
     while (this.#underWay.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#narrow();
   }
 }
 
-function allow(batch: readonly Entry[]): void {
-  for (const entry of batch) entry.marking = null;
+function allow(batch: readonly MailObject[]): void {
+  for (const object of batch) object.leave = null;
 }
 
-function receiptOf({ index, messageId }: Rendered, { recipients, reply, error }: MailObjectOutcome): Receipt {
-  const reason = { ...(reply && { reply }), ...(error && { error }) };
-  return { index, messageId, status: receiptStatus(recipients), recipients, ...reason };
+function receiptOf({ source }: MailObject, { recipients, reply, error }: MailObjectOutcome): Receipt {
+  const { index, messageId } = source;
+  const status = receiptStatus(recipients);
+  if (error !== undefined) return { index, messageId, status, recipients, ...(reply && { reply }), error };
+  return reply === undefined
+    ? { index, messageId, status, recipients }
+    : { index, messageId, status, recipients, reply };
 }
 
 /** The error that ends a delivery after connections that came to nothing. */

@@ -1,7 +1,7 @@
 import type { Envelope, RecipientOutcome } from "../../delivery.ts";
 import type { SmtpError } from "../../errors.ts";
 import type { TransactionOutcome } from "../protocol/transaction.ts";
-import type { Delivery } from "./session.ts";
+import type { Delivery, SmtpSession } from "./session.ts";
 
 /** What a server takes of recipients (RFC 9422). */
 export interface RecipientLimits {
@@ -16,52 +16,100 @@ export interface RecipientLimits {
 /** What became of a mail object. */
 export type MailObjectOutcome = Pick<TransactionOutcome, "recipients" | "reply" | "error">;
 
-/** What a mail object is made of, and who waits for it. */
-export interface MailObjectFields extends Omit<Delivery, "settle" | "chunk"> {
+/** What a mail object is made of. */
+export interface MailObjectContent extends Pick<Delivery, "envelope" | "content" | "size" | "eightBit" | "smtpUtf8"> {
+  /** Its place among those of its owner. */
+  readonly index: number;
+  readonly messageId: string;
+}
+
+/** Who wants mail objects delivered. */
+export interface MailObjectOwner {
+  /** Whether its end of data may leave: undefined where it may, else what is to be awaited. */
+  mark(object: MailObject): Promise<void> | undefined;
   /**
    * What became of it, once, whatever number of transactions it took.
    *
    * @param failure stands for the connection that failed under it, if that is why; the same for all that met it.
    */
-  onSettled(outcome: MailObjectOutcome, failure: object | undefined): void;
+  onSettled(object: MailObject, outcome: MailObjectOutcome, failure: object | undefined): void;
 }
+
+/** Who carries mail objects out. */
+export interface MailObjectCarrier {
+  onOutcome(object: MailObject, session: SmtpSession, outcome: TransactionOutcome): void;
+}
+
+const NOTHING: TransactionOutcome = { recipients: [] };
 
 let objects = 0;
 
 /**
  * An envelope with its content (RFC 5321 section 2.3.1) on its way. It takes one transaction, or several where the
- * server does not take all recipients at once.
+ * server does not take all recipients at once; each time it is the delivery that the session carries out.
  */
-export class MailObject {
+export class MailObject implements Delivery {
   /** The order in which they came. */
   readonly number = ++objects;
-  readonly fields: MailObjectFields;
+  readonly source: MailObjectContent;
+  readonly #owner: MailObjectOwner;
+  /** Of the transaction under way. */
+  envelope: Envelope;
+  readonly content: Delivery["content"];
+  readonly size: number | undefined;
+  readonly eightBit: boolean;
+  readonly smtpUtf8: boolean;
+  chunk: Uint8Array | undefined = undefined;
+  /** What its end of data waits for; undefined: nobody was asked yet, null: nothing. */
+  leave: Promise<void> | undefined | null = undefined;
   /** The places of the recipients without a verdict; undefined: all of them. */
   #open: readonly number[] | undefined;
   /** The places of those in the transaction under way; undefined: all of them, as nearly always. */
   #tried: readonly number[] | undefined;
   /** By place, where there is more than one transaction. */
   #verdicts: (RecipientOutcome | undefined)[] | undefined;
-  #last: TransactionOutcome = { recipients: [] };
+  #last: TransactionOutcome = NOTHING;
+  #carrier: MailObjectCarrier | undefined;
   /** How often a connection ended under it before its end of data had left. */
   losses = 0;
   /** How often it moved to another connection, since the one before had taken its fill. */
   moves = 0;
   /** Nobody wants it delivered any more. */
-  withdrawn: SmtpError | undefined;
+  withdrawn: SmtpError | undefined = undefined;
 
-  constructor(fields: MailObjectFields) {
-    this.fields = fields;
+  constructor(source: MailObjectContent, owner: MailObjectOwner) {
+    this.source = source;
+    this.#owner = owner;
+    this.envelope = source.envelope;
+    this.content = source.content;
+    this.size = source.size;
+    this.eightBit = source.eightBit;
+    this.smtpUtf8 = source.smtpUtf8;
   }
 
-  /** The envelope of its next transaction; without recipients where the session may not have any of them. */
-  envelope(limits: RecipientLimits): Envelope {
-    const { envelope } = this.fields;
+  mark(): Promise<void> | undefined {
+    return this.#owner.mark(this);
+  }
+
+  /**
+   * Prepares its next transaction.
+   *
+   * @returns false where the session may have none of its recipients.
+   */
+  begin(limits: RecipientLimits, carrier: MailObjectCarrier): boolean {
+    const { envelope } = this.source;
     const fits = limits.domains === undefined && envelope.forwardPaths.length <= limits.recipients;
     const isWhole = fits && this.#open === undefined;
+    this.#carrier = carrier;
+    this.chunk = undefined;
     this.#tried = isWhole ? undefined : placesWithin(envelope, this.#open, limits);
-    if (this.#tried === undefined) return envelope;
-    return { ...envelope, forwardPaths: this.#tried.map((place) => envelope.forwardPaths[place] ?? "") };
+    if (this.#tried === undefined) return true;
+    this.envelope = { ...envelope, forwardPaths: this.#tried.map((place) => envelope.forwardPaths[place] ?? "") };
+    return this.#tried.length > 0;
+  }
+
+  settle(outcome: TransactionOutcome, session: SmtpSession): void {
+    this.#carrier?.onOutcome(this, session, outcome);
   }
 
   /** What became of the transaction. What is undecided, or was too many, stays open. */
@@ -76,7 +124,7 @@ export class MailObject {
     this.#verdicts ??= [];
     for (const [index, place] of tried.entries()) this.#verdicts[place] = outcome.recipients[index];
     const repeated = again.map((index) => tried[index] ?? 0);
-    const untried = (this.#open ?? [...this.fields.envelope.forwardPaths.keys()]).filter(notIn(tried));
+    const untried = (this.#open ?? [...this.source.envelope.forwardPaths.keys()]).filter(notIn(tried));
     this.#open = [...repeated, ...untried].toSorted((a, b) => a - b);
   }
 
@@ -86,20 +134,21 @@ export class MailObject {
   }
 
   /** Ends it with the verdicts that there are. */
-  settle(failure?: object): void {
-    const isWhole = this.#verdicts === undefined && this.#last.recipients.length > 0;
-    const recipients = isWhole
-      ? this.#last.recipients
-      : this.fields.envelope.forwardPaths.map(
-          (address, place) => this.#verdicts?.[place] ?? { address, status: "deferred" as const },
-        );
-    this.fields.onSettled({ ...this.#last, recipients }, failure);
+  end(failure?: object): void {
+    const isWhole = this.#verdicts === undefined && this.#last !== NOTHING;
+    if (isWhole) return this.#owner.onSettled(this, this.#last, failure);
+    const recipients = this.source.envelope.forwardPaths.map(
+      (address, place) => this.#verdicts?.[place] ?? { address, status: "deferred" as const },
+    );
+    this.#owner.onSettled(this, { ...this.#last, recipients }, failure);
   }
 
   /** Ends it with an error for all that has no verdict. */
   fail(error: SmtpError, failure?: object): void {
-    this.#last = { recipients: [], error };
-    this.settle(failure);
+    const recipients = this.source.envelope.forwardPaths.map(
+      (address, place) => this.#verdicts?.[place] ?? { address, status: "deferred" as const },
+    );
+    this.#owner.onSettled(this, { recipients, error }, failure);
   }
 }
 

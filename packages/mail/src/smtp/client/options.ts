@@ -132,7 +132,7 @@ const TLS_MODES: readonly TlsMode[] = ["implicit", "starttls", "opportunistic", 
 const DEFAULT_PORT: Readonly<Record<TlsMode, number>> = { implicit: 465, starttls: 587, opportunistic: 25, none: 25 };
 /** IANA has no port for LMTP; 24 is what it lists for any private mail system, and what Dovecot and Cyrus use. */
 const LMTP_PORT = 24;
-const CONNECTION_LIMIT = 1000;
+export const CONNECTION_LIMIT = 1000;
 
 /** Whether mail to the host never leaves this machine. A name that is not `localhost` may resolve to anything. */
 export function isLoopback(host: string): boolean {

@@ -10,29 +10,33 @@
  * message's own verdict, so that a server that takes nothing is not asked for ever.
  */
 import { AuthError, SmtpError } from "../../errors.ts";
+import { depth } from "../protocol/schedule.ts";
 import type { TransactionOutcome } from "../protocol/transaction.ts";
-import type { MailObject, RecipientLimits } from "./mail-object.ts";
-import type { ResolvedSmtpOptions } from "./options.ts";
+import type { MailObject, MailObjectCarrier, RecipientLimits } from "./mail-object.ts";
+import { whole } from "./option-value.ts";
+import { CONNECTION_LIMIT, type ResolvedSmtpOptions } from "./options.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { ServerProfile, type SessionEnd } from "./server-profile.ts";
-import { type Delivery, SmtpSession } from "./session.ts";
+import { SmtpSession } from "./session.ts";
 
 /** A mail object under which so many connections ended is given up: it may be the reason. */
 const LOSSES = 2;
 /** A mail object that so many connections had no room for is given up: it may be its sender that has had enough. */
 const MOVES = 3;
 
-export class SmtpPool {
+export class SmtpPool implements MailObjectCarrier {
   readonly #options: ResolvedSmtpOptions;
   readonly #profile: ServerProfile;
   readonly #rate: RateLimit | undefined;
   readonly #sessions = new Set<SmtpSession>();
   readonly #openings = new Set<AbortController>();
   #queue: MailObject[] = [];
-  readonly #underWay = new Map<MailObject, { readonly session: SmtpSession; readonly delivery: Delivery }>();
+  readonly #underWay = new Map<MailObject, SmtpSession>();
   /** The domains that a session has seen, where the server limits them. */
   readonly #domains = new WeakMap<SmtpSession, Set<string>>();
-  /** How many connections there may be now, and what was gained and lost since that changed. */
+  /** The most connections there may be: the option's, or what deliveries that run now want. */
+  readonly #wanted: number[] = [];
+  /** How many there may be now, and what was gained and lost since that changed. */
   #allowed = 1;
   #gained = 0;
   #lost = 0;
@@ -51,10 +55,23 @@ export class SmtpPool {
     return this.#options.host;
   }
 
+  /** Allows up to so many connections until the function that it returns is called. */
+  widen(connections: number): () => void {
+    this.#wanted.push(whole("connections", connections, CONNECTION_LIMIT));
+    return () => {
+      this.#wanted.splice(this.#wanted.indexOf(connections), 1);
+      this.#allowed = Math.min(this.#allowed, this.#limit);
+      for (const session of this.#sessions) if (this.#sessions.size > this.#limit) this.#retire(session);
+    };
+  }
+
+  get #limit(): number {
+    return Math.max(this.#options.connections, ...this.#wanted);
+  }
+
   /** How many messages its connections can use at once: those under way, and one that is ready when there is room. */
   get lookAhead(): number {
-    const { connections, schedule } = this.#options;
-    return connections * (2 + (typeof schedule === "object" ? schedule.window : schedule === "across" ? 2 : 1));
+    return this.#limit * (2 + depth(this.#options.schedule));
   }
 
   /** Puts it at the end of those that wait. */
@@ -74,8 +91,7 @@ export class SmtpPool {
       if (this.#queue.length === 0) this.#stopWaiting();
       return;
     }
-    const { session, delivery } = this.#underWay.get(object) ?? {};
-    if (session !== undefined && delivery !== undefined) session.withdraw(delivery, error);
+    this.#underWay.get(object)?.withdraw(object, error);
   }
 
   /** A connection that nothing is under way on, for who wants to see what the server offers. */
@@ -142,14 +158,9 @@ export class SmtpPool {
   }
 
   #begin(object: MailObject, session: SmtpSession): void {
-    const { content, size, eightBit, smtpUtf8 } = object.fields;
-    const envelope = object.envelope(this.#limits(session));
-    if (envelope.forwardPaths.length === 0) return this.#moveOn(object, session);
-    const mark = (): Promise<void> | undefined => object.fields.mark();
-    const settle = (outcome: TransactionOutcome): void => this.#onOutcome(object, session, outcome);
-    const delivery: Delivery = { envelope, content, size, eightBit, smtpUtf8, mark, settle };
-    this.#underWay.set(object, { session, delivery });
-    session.deliver(delivery);
+    if (!object.begin(this.#limits(session), this)) return this.#moveOn(object, session);
+    this.#underWay.set(object, session);
+    session.deliver(object);
   }
 
   #limits(session: SmtpSession): RecipientLimits {
@@ -159,7 +170,8 @@ export class SmtpPool {
     return { recipients: Math.min(this.#profile.recipients, rcptMax), domains, seen };
   }
 
-  #onOutcome(object: MailObject, session: SmtpSession, outcome: TransactionOutcome): void {
+  /** A transaction is over. */
+  onOutcome(object: MailObject, session: SmtpSession, outcome: TransactionOutcome): void {
     this.#underWay.delete(object);
     this.#learn(session, outcome);
     if (isFilled(outcome) && session.accepted > 0 && object.moves < MOVES && object.withdrawn === undefined)
@@ -167,7 +179,7 @@ export class SmtpPool {
     else {
       object.take(outcome);
       if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#requeue(object);
-      else object.settle(failed(outcome) ? session : undefined);
+      else object.end(failed(outcome) ? session : undefined);
     }
     if (this.#underWay.size === 0) this.#whenQuiet?.();
     this.#pump();
@@ -197,7 +209,7 @@ export class SmtpPool {
     session.accepted++;
     this.#profile.accepted();
     this.#gained += 1 / this.#allowed;
-    if (this.#gained < 1 || this.#allowed >= this.#options.connections) return;
+    if (this.#gained < 1 || this.#allowed >= this.#limit) return;
     this.#allowed++;
     this.#gained = 0;
   }

@@ -18,7 +18,7 @@ export interface Delivery extends TransactionRequest {
   /** Whether its end of data may leave: undefined where it may, else what is to be awaited. */
   mark(): Promise<void> | undefined;
   /** What became of it. Called once. */
-  settle(outcome: TransactionOutcome): void;
+  settle(outcome: TransactionOutcome, session: SmtpSession): void;
 }
 
 /** What a session tells whoever uses it. */
@@ -48,6 +48,7 @@ export class SmtpSession {
   #isOver = false;
   /** Whose content could not be sent, for a reason that is not the connection's. */
   #culprit: Delivery | undefined;
+  #isStreaming = false;
   /** Given up, once what is in doubt has its verdict. */
   #givenUp: SmtpError | undefined;
   /** Deliveries that began and are not settled. */
@@ -106,9 +107,9 @@ export class SmtpSession {
     return allowedSchedule(this.#schedule, this.#extensions);
   }
 
-  /** Whether it takes another delivery. */
+  /** Whether it takes another delivery: one that would leave now, so not behind content that is still being read. */
   get hasRoom(): boolean {
-    const isOpen = !this.#dialogue.isHeld && this.#givenUp === undefined && !this.isFull;
+    const isOpen = !this.#isStreaming && !this.#dialogue.isHeld && this.#givenUp === undefined && !this.isFull;
     return isOpen && this.#dialogue.connection.hasRoom;
   }
 
@@ -208,7 +209,7 @@ export class SmtpSession {
       if (!this.#dialogue.connection.isClosed) this.#idleSince = performance.now();
       this.#dialogue.keepAlive(false);
     }
-    delivery.settle(outcome);
+    delivery.settle(outcome, this);
   }
 
   #end(error: SmtpError | undefined): void {
@@ -248,6 +249,7 @@ export class SmtpSession {
 
   async #streamContent(delivery: Delivery, blocks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const { connection } = this.#dialogue;
+    this.#isStreaming = true;
     try {
       let size = 0;
       for await (const block of blocks) {
@@ -257,6 +259,7 @@ export class SmtpSession {
         this.#dialogue.perform(connection.content(block));
         await this.#dialogue.drained();
       }
+      this.#isStreaming = false;
       if (connection.awaiting === "content") this.#finishContent([]);
     } catch (cause) {
       const isOurs = cause instanceof SmtpError;

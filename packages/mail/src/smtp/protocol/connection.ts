@@ -27,11 +27,11 @@
  */
 import type { Phase, Reply } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
-import { command, LocalProtocolError } from "./command.ts";
+import { type Command, command, LocalProtocolError } from "./command.ts";
 import { MailTransactions } from "./mail-transactions.ts";
 import type { Observer, Output } from "./output.ts";
 import { Pipeline, type Step } from "./pipeline.ts";
-import { refusal, ReplyReader, unasked } from "./reply.ts";
+import { isIntermediate, refusal, ReplyReader, unasked, unexpected } from "./reply.ts";
 import { type ConnectionOptions, injected, SessionInitiation } from "./session-initiation.ts";
 import type { Verb } from "./timeout.ts";
 import type { Closing, Transaction, TransactionRequest } from "./transaction.ts";
@@ -208,8 +208,15 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
     if (transaction !== undefined) transaction.owed--;
     if (reply.code === 421) this.#closing(step, reply);
     else if (this.#mail === undefined) this.#initiation.answer(sent, reply);
-    else if (transaction === undefined) this.#pipeline.emit({ type: "alive" });
+    else if (transaction === undefined) this.#alive(this.#mail, sent, reply);
     else this.#mail.answer(step, transaction, reply);
+  }
+
+  /** Whatever NOOP is answered, somebody is there; 3yz is no answer to it. */
+  #alive(mail: MailTransactions<Request>, sent: Command, reply: Reply): void {
+    if (isIntermediate(reply)) throw unexpected(sent.verb, reply);
+    this.#pipeline.emit({ type: "alive" });
+    mail.advance();
   }
 
   /** 421 to whatever it was: not done, and the server closes the connection (RFC 5321 section 3.8). */

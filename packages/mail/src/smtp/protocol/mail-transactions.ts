@@ -23,6 +23,9 @@ import { TransparencyEncoder } from "./transparency.ts";
 const RSET = command("RSET", "RSET");
 const END_OF_DATA = command("end-of-data", ".");
 
+/** LMTP's first reply to a chunk may say these of the command or of a recipient; 500 and 502 only of the command. */
+const MISPLACED: ReadonlySet<number> = new Set([501, 503, 504]);
+
 export class MailTransactions<Request extends TransactionRequest> {
   readonly #pipeline: Pipeline<Request>;
   readonly #extensions: Extensions;
@@ -64,7 +67,7 @@ export class MailTransactions<Request extends TransactionRequest> {
     if (!spansMessages(this.#schedule)) return false;
     const window = typeof this.#schedule === "object" ? this.#schedule.window : 2;
     if (this.#transactions.length >= window) return false;
-    return last.request.chunk === undefined ? last.terminated || last === this.#content : this.#windowIsOpen;
+    return last.chunk === undefined ? last.terminated || last === this.#content : this.#windowIsOpen;
   }
 
   /** Whether a message may be accepted already, so that giving up now would leave it in doubt. */
@@ -86,14 +89,16 @@ export class MailTransactions<Request extends TransactionRequest> {
       return this.#pipeline.emit({ type: "done", request, outcome: { recipients, error } });
     }
     const isBehind = this.#transactions.length > 0;
-    const transaction = new Transaction(request, isBehind && request.chunk === undefined);
-    const commands = transactionCommands(request, this.#extensions);
+    // The window may have been left since the chunk was made.
+    const chunk = this.takesChunks ? request.chunk : undefined;
+    const transaction = new Transaction(request, chunk, isBehind && chunk === undefined);
+    const commands = transactionCommands(request, chunk, this.#extensions);
     if (this.#needsReset || isBehind) commands.unshift(RSET);
     this.#needsReset = false;
     transaction.owed = commands.length;
     this.#transactions.push(transaction);
     this.#pipeline.queue(commands, transaction);
-    this.#advance();
+    this.advance();
   }
 
   content(piece: Uint8Array): Uint8Array {
@@ -113,12 +118,12 @@ export class MailTransactions<Request extends TransactionRequest> {
       : [END_OF_DATA];
     transaction.owed += replies.length;
     for (const each of replies) this.#pipeline.expect(each, transaction);
-    this.#advance();
+    this.advance();
   }
 
   /** What a reply to a transaction's command comes to. @throws {SmtpError} when it cannot be one. */
   answer(step: Step<Request>, transaction: Transaction<Request>, reply: Reply): void {
-    const sent = this.#isLmtp ? this.#perRecipient(step.command, transaction) : step.command;
+    const sent = this.#isLmtp ? this.#perRecipient(step.command, transaction, reply) : step.command;
     if (isIntermediate(reply) && (sent.verb !== "DATA" || reply.code !== 354)) throw unexpected(sent.verb, reply);
     transaction.take(sent, reply);
     if (sent.verb === "DATA") this.#onData(transaction, sent, reply);
@@ -126,7 +131,7 @@ export class MailTransactions<Request extends TransactionRequest> {
     else if (sent.verb === "RSET" && !isPositive(reply) && !transaction.outOfStep) throw refusal(sent.verb, reply);
     else this.#withdraw(transaction);
     if (transaction.owed === 0 && transaction !== this.#content) this.#end(transaction);
-    this.#advance();
+    this.advance();
   }
 
   /** The session ended: what comes of each transaction that is under way. */
@@ -144,9 +149,12 @@ export class MailTransactions<Request extends TransactionRequest> {
   }
 
   /** RFC 2033 section 4.2: a last chunk is answered once for each recipient that was accepted. */
-  #perRecipient(sent: Command, transaction: Transaction<Request>): Command {
+  #perRecipient(sent: Command, transaction: Transaction<Request>, reply: Reply): Command {
     if (sent.verb !== "BDAT" || sent.recipient !== undefined) return sent;
     const [first, ...others] = transaction.accepted;
+    // The only reply, to the command, or the first of several? A guess could take the reply to RSET for a verdict.
+    const isAmbiguous = transaction.mailRefused ? first !== undefined : others.length > 0 && MISPLACED.has(reply.code);
+    if (isAmbiguous) throw unexpected(sent.verb, reply);
     transaction.owed += others.length;
     this.#pipeline.expectNext(
       others.map((recipient) => ({ ...sent, recipient })),
@@ -185,7 +193,8 @@ export class MailTransactions<Request extends TransactionRequest> {
     if (transaction.mailRefused || isLast) this.#pipeline.withdraw(transaction);
   }
 
-  #advance(): void {
+  /** Writes what may leave now. */
+  advance(): void {
     if (this.#content === undefined) this.#pipeline.advance(this.#schedule, this.#windowIsOpen);
   }
 

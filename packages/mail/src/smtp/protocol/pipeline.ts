@@ -86,7 +86,7 @@ export class Pipeline<Request extends TransactionRequest> {
   send(command: Command, transaction?: Transaction<Request>): void {
     this.#unanswered.push({ command, transaction });
     this.say(command);
-    const chunk = command.verb === "BDAT" ? transaction?.request.chunk : undefined;
+    const chunk = command.verb === "BDAT" ? transaction?.chunk : undefined;
     if (chunk === undefined || transaction === undefined) return;
     transaction.terminated = true;
     this.emit({ type: "write", octets: chunk });

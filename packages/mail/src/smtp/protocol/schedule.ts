@@ -26,6 +26,12 @@ export const WINDOW_LIMIT = 100;
 
 export type Schedule = "lockstep" | "grouped" | "across" | { readonly window: number };
 
+/** How many transactions may be under way at once. */
+export function depth(schedule: Schedule): number {
+  if (typeof schedule === "object") return schedule.window;
+  return schedule === "across" ? 2 : 1;
+}
+
 /** What of the wanted schedule the server's extensions allow. */
 export function allowedSchedule(wanted: Schedule, { pipelining, chunking }: Extensions): Schedule {
   if (!pipelining) return "lockstep";
