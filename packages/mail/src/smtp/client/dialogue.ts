@@ -15,6 +15,8 @@ export type SessionOutput<Request extends TransactionRequest> = Exclude<
   { type: "write" | "upgrade-tls" | "need-sasl" | "alive" }
 >;
 
+/** Up to so many octets copying is cheaper than a vector of writes. */
+const JOINED_OCTETS = 16 * 1024;
 /** How long a connection that is over may take to close, in milliseconds. */
 const CLOSE_GRACE = 1_000;
 
@@ -32,6 +34,9 @@ export class Dialogue<Request extends TransactionRequest> {
   #isResponding = false;
   /** How many wait for leave to go on: then the server is owed something, not the client. */
   #held = 0;
+  /** How many calls of `perform` are under way, and what they write when the outermost ends. */
+  #depth = 0;
+  #flight: Uint8Array[] = [];
   #blocks = 0;
   readonly #deadline: Deadline;
   readonly #listeners = {
@@ -80,29 +85,37 @@ export class Dialogue<Request extends TransactionRequest> {
     return this.#held > 0;
   }
 
-  /** Does what the machine put out. What leaves together is one write. */
+  /** Does what the machine put out. What leaves together, in all calls within this one, is one write. */
   perform(outputs: readonly Output<Request>[]): void {
-    const [first, second] = outputs;
-    if (outputs.length === 2 && first?.type === "write" && second?.type === "write") {
-      // Content and what follows it: one buffer is 3 µs cheaper than two in a cork.
-      this.#write(Buffer.concat([first.octets, second.octets]));
-    } else if (outputs.length === 1 && first !== undefined) this.#do(first);
-    else if (outputs.length > 0) {
-      const channel = this.#channel;
-      channel.cork();
-      for (const output of outputs) this.#do(output);
-      channel.uncork();
-    }
+    this.#depth++;
+    for (const output of outputs) this.#do(output);
+    if (--this.#depth > 0) return;
+    this.#release();
     this.#watch();
   }
 
-  #write(octets: Uint8Array): void {
-    if (this.#channel.writable) this.#channel.write(octets);
+  /** Writes what was put out: small pieces as one buffer, which is 3 µs cheaper than two in a cork. */
+  #release(): void {
+    const flight = this.#flight;
+    const [first] = flight;
+    if (first === undefined) return;
+    this.#flight = [];
+    if (!this.#channel.writable) return;
+    const size = flight.reduce((sum, { length }) => sum + length, 0);
+    if (flight.length === 1) this.#channel.write(first);
+    else if (size <= JOINED_OCTETS) this.#channel.write(Buffer.concat(flight, size));
+    else {
+      this.#channel.cork();
+      for (const piece of flight) this.#channel.write(piece);
+      this.#channel.uncork();
+    }
   }
 
   #do(output: Output<Request>): void {
-    if (output.type === "write") this.#write(output.octets);
-    else if (output.type === "upgrade-tls") void this.#upgrade();
+    if (output.type === "write") return void this.#flight.push(output.octets);
+    // What ends the connection, or goes on elsewhere, must not overtake what was written before.
+    if (output.type !== "done" && output.type !== "need-content") this.#release();
+    if (output.type === "upgrade-tls") void this.#upgrade();
     else if (output.type === "need-sasl") void this.#respond(output.mechanism, output.challenge);
     else if (output.type !== "alive") {
       if (output.type === "closed") this.#channel.end();

@@ -19,7 +19,9 @@ const ENHANCED = /^([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)/;
 const REPLY_OCTETS = 64 * 1024;
 const REPLY_LINES = 512;
 
+const CR = 0x0d;
 const LF = 0x0a;
+const KNOWN_REPLIES = 32;
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]/g;
 
 const decoder = new TextDecoder();
@@ -29,29 +31,37 @@ const NOTHING = new Uint8Array(0);
 /** Collects octets and gives replies. It holds what is not yet a whole reply. */
 export class ReplyReader {
   #octets = NOTHING;
-  /** Whole lines of ASCII, which nearly all are: decoded at once, 4 µs a message cheaper than line by line. */
+  /** Whole lines of ASCII, which nearly all are, decoded at once; and how far they are read. */
   #text = "";
+  #position = 0;
+  /** Replies of one line: a server says the same few for every message, and parsing them anew took 5 µs of each. */
+  readonly #known = new Map<string, Reply>();
   #lines: string[] = [];
   #code = "";
   #size = 0;
 
   push(octets: Uint8Array): void {
-    if (this.isEmpty && isWholeAscii(octets)) this.#text = decoder.decode(octets);
-    else this.#join(octets);
+    if (!this.isEmpty || !isWholeAscii(octets)) return this.#join(octets);
+    this.#text = decoder.decode(octets);
+    this.#position = 0;
   }
 
   #join(octets: Uint8Array): void {
-    const before = this.#text === "" ? this.#octets : encoder.encode(this.#text);
-    this.#text = "";
+    const before = this.#hasText ? encoder.encode(this.#text.slice(this.#position)) : this.#octets;
+    this.#position = this.#text.length;
     const joined = new Uint8Array(before.length + octets.length);
     joined.set(before);
     joined.set(octets, before.length);
     this.#octets = joined;
   }
 
+  get #hasText(): boolean {
+    return this.#position < this.#text.length;
+  }
+
   /** Whether nothing is left of what was pushed. */
   get isEmpty(): boolean {
-    return this.#text === "" && this.#octets.length === 0 && this.#lines.length === 0;
+    return !this.#hasText && this.#octets.length === 0 && this.#lines.length === 0;
   }
 
   /**
@@ -61,18 +71,32 @@ export class ReplyReader {
    */
   next(): Reply | undefined {
     for (;;) {
-      const line = this.#text === "" ? this.#lineOfOctets() : this.#lineOfText();
+      const line = this.#hasText ? this.#lineOfText() : this.#lineOfOctets();
       if (line === undefined) return undefined;
-      const reply = this.#take(line.endsWith("\r") ? line.slice(0, -1) : line);
+      const reply = this.#lines.length === 0 ? this.#whole(line) : this.#take(line);
       if (reply !== undefined) return reply;
     }
   }
 
+  #whole(line: string): Reply | undefined {
+    const known = this.#known.get(line);
+    if (known !== undefined) {
+      this.#size = 0;
+      return known;
+    }
+    const reply = this.#take(line);
+    if (reply === undefined || this.#known.size === KNOWN_REPLIES) return reply;
+    // Many receipts share it.
+    Object.freeze(reply.lines);
+    this.#known.set(line, Object.freeze(reply));
+    return reply;
+  }
+
   #lineOfText(): string {
-    const end = this.#text.indexOf("\n");
-    const line = this.#text.slice(0, end);
-    this.#text = this.#text.slice(end + 1);
-    this.#grow(end + 1);
+    const end = this.#text.indexOf("\n", this.#position);
+    const line = this.#text.slice(this.#position, this.#text.charCodeAt(end - 1) === CR ? end - 1 : end);
+    this.#grow(end + 1 - this.#position);
+    this.#position = end + 1;
     return line;
   }
 
@@ -83,7 +107,7 @@ export class ReplyReader {
       if (this.#size + this.#octets.length > REPLY_OCTETS) throw tooLong();
       return undefined;
     }
-    const line = decoder.decode(this.#octets.subarray(0, end));
+    const line = decoder.decode(this.#octets.subarray(0, this.#octets[end - 1] === CR ? end - 1 : end));
     this.#octets = this.#octets.subarray(end + 1);
     this.#grow(end + 1);
     return line;
