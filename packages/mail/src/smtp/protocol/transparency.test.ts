@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { TransparencyEncoder } from "./transparency.ts";
 
 const CASES: readonly [name: string, content: string, wire: string][] = [
@@ -33,3 +34,23 @@ for (const [name, content, wire] of CASES) {
     assert.equal(encode(Array.from(octets, (octet) => Uint8Array.of(octet))), wire, "octet by octet");
   });
 }
+
+/** The same as the RFC says it, an octet at a time. */
+function plainly(octets: Uint8Array): string {
+  const text = Buffer.from(octets)
+    .toString("latin1")
+    .replaceAll(/\r\n|\r|\n/g, "\r\n");
+  const ended = text === "" || text.endsWith("\r\n") ? text : `${text}\r\n`;
+  return `${ended.replaceAll(/^\./gm, "..")}.\r\n`;
+}
+
+test("says the same as the plain rule for any octets, wherever they stand in memory", () => {
+  const octet = fc.oneof(fc.constantFrom(0x0d, 0x0a, 0x2e, 0x61), fc.integer({ min: 0, max: 255 }));
+  fc.assert(
+    fc.property(fc.array(octet, { maxLength: 60 }), fc.integer({ min: 0, max: 7 }), (list, offset) => {
+      const octets = new Uint8Array([...Array<number>(offset).fill(0x0a), ...list]).subarray(offset);
+      assert.equal(encode([octets]), plainly(octets));
+    }),
+    { numRuns: 5000 },
+  );
+});
