@@ -3,7 +3,11 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-const names = readdirSync(import.meta.dirname).flatMap((file) => /^(?!run|measure)(.+)\.ts$/.exec(file)?.[1] ?? []);
+/** What stands in a folder of its own is part of the bench of that name. */
+const PARTS = ["run", "measure"];
+const names = readdirSync(import.meta.dirname)
+  .flatMap((file) => /^(.+)\.ts$/.exec(file)?.[1] ?? [])
+  .filter((name) => !PARTS.includes(name));
 const [name = "", ...parameters] = process.argv.slice(2);
 
 if (!names.includes(name)) {

@@ -189,7 +189,7 @@ S: 250 b
 > awaiting
 = BDAT
 S: 450 d is full
-= done b@x:accepted(250 BDAT) c@x:refused(550 RCPT) d@x:deferred(450 BDAT)
+= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:deferred(450 end-of-data)
 > deliver-chunk Two e@x f@x g@x
 C: RSET
 C: MAIL FROM:<e@x>
@@ -215,8 +215,8 @@ S: 250 ok
 S: 250 ok
 S: 550 i
 S: 250 j
-= done f@x:refused(550 RCPT) g@x:accepted(250 BDAT)
-= done i@x:refused(550 BDAT) j@x:accepted(250 BDAT)`,
+= done f@x:refused(550 RCPT) g@x:accepted(250 end-of-data)
+= done i@x:refused(550 end-of-data) j@x:accepted(250 end-of-data)`,
   },
   {
     name: "a chunk for nobody is answered once, and RSET follows",
@@ -224,7 +224,7 @@ S: 250 j
     text: `${FIRST_CHUNK}
 S: 250 b
 S: 250 d
-= done b@x:accepted(250 BDAT) c@x:refused(550 RCPT) d@x:accepted(250 BDAT)
+= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:accepted(250 end-of-data)
 > deliver-chunk Two e@x f@x
 C: RSET
 C: MAIL FROM:<e@x>
@@ -249,7 +249,7 @@ C: Three`,
     text: `${FIRST_CHUNK}
 S: 250 b
 S: 503 5.5.0 d
-= done b@x:accepted(250 BDAT) c@x:refused(550 RCPT) d@x:refused(503 BDAT)
+= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:refused(503 end-of-data)
 > room
 = yes`,
   },
@@ -267,7 +267,7 @@ S: 500 unknown command
     text: `${FIRST_CHUNK}
 S: 250 b
 S: 250 d
-= done b@x:accepted(250 BDAT) c@x:refused(550 RCPT) d@x:accepted(250 BDAT)
+= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:accepted(250 end-of-data)
 > deliver-chunk Two e@x f@x g@x
 C: RSET
 C: MAIL FROM:<e@x>
@@ -312,7 +312,7 @@ S: 503 bad sequence
     text: `${FIRST_CHUNK}
 S: 250 b
 > eof
-= done b@x:accepted(250 BDAT) c@x:refused(550 RCPT) d@x:unknown [connection-lost]
+= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:unknown [connection-lost]
 = failed connection-lost`,
   },
 ];

@@ -196,15 +196,11 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
     };
   }
 
-  /** What brings the verdict where nothing before did. */
-  get #lastPhase(): Phase {
-    return this.chunk === undefined ? "end-of-data" : "BDAT";
-  }
-
   /** What decides for all recipients that have no verdict of their own. */
   #forAll(): Closing | undefined {
     if (this.#mail !== undefined && this.mailRefused) return { reply: this.#mail, phase: "MAIL" };
-    if (this.#endOfData !== undefined) return { reply: this.#endOfData, phase: this.#lastPhase };
+    const phase = this.chunk === undefined ? "end-of-data" : "BDAT";
+    if (this.#endOfData !== undefined) return { reply: this.#endOfData, phase };
     return this.#data !== undefined && this.#data.code >= 400 ? { reply: this.#data, phase: "DATA" } : undefined;
   }
 
@@ -221,7 +217,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
         ? { reply: own, phase: "RCPT" as const }
         : verdict === undefined
           ? forAll
-          : { reply: verdict, phase: this.#lastPhase };
+          : { reply: verdict, phase: "end-of-data" as const };
     if (decided === undefined)
       return { address, status: this.terminated && !this.#outOfStep ? "unknown" : unsent(error) };
     const { reply } = decided;
