@@ -68,6 +68,7 @@ const TIMEOUTS: Readonly<Record<keyof SmtpTimeouts, true>> = {
 };
 
 export function timeoutsOf(given: SmtpTimeouts): SmtpTimeouts {
+  if (typeof given !== "object") throw badOption("timeouts", "an object of times in milliseconds");
   known(given, TIMEOUTS, "timeouts.");
   for (const [name, time] of Object.entries(given) as [string, number | undefined][]) {
     if (time !== undefined) duration(`timeouts.${name}`, time);
@@ -75,10 +76,9 @@ export function timeoutsOf(given: SmtpTimeouts): SmtpTimeouts {
   return given;
 }
 
-export function hostOf(given: string | undefined, path: string | undefined): string {
-  const name = given ?? (path === undefined ? "" : "localhost");
-  const host = typeof name === "string" ? name.replace(/^\[(.*)\]$/, "$1") : "";
-  if (isIP(host) === 0 && toALabels(host) === undefined) throw badOption("host", "a host name or an IP address");
+export function hostOf(setting: string, given: string): string {
+  const host = typeof given === "string" ? given.replace(/^\[(.*)\]$/, "$1") : "";
+  if (isIP(host) === 0 && toALabels(host) === undefined) throw badOption(setting, "a host name or an IP address");
   return host;
 }
 
@@ -114,6 +114,7 @@ export function fingerprintOf(setting: string, given: string): string {
 }
 
 export function credentials(setting: string, auth: Credentials): Credentials {
+  if (typeof auth !== "object" || auth === null) throw badOption(setting, "user and password, or user and accessToken");
   const { user, ...secret } = auth;
   const [name, value] = "accessToken" in secret ? ["accessToken", secret.accessToken] : ["password", secret.password];
   if (name === "accessToken" && "password" in secret)

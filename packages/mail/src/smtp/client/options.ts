@@ -167,7 +167,7 @@ const NAMES: Readonly<Record<keyof SmtpOptions, true>> = {
 export function resolveOptions(options: SmtpOptions): ResolvedSmtpOptions {
   known(options, NAMES);
   const { path, connect } = options;
-  const host = hostOf(options.host, path);
+  const host = hostOf("host", options.host ?? (path === undefined ? "" : "localhost"));
   if (connect !== undefined && typeof connect !== "function") throw badOption("connect", "a function");
   if (path !== undefined && (typeof path !== "string" || path === "" || (options.port ?? connect) !== undefined))
     throw badOption("path", "the path of a Unix socket, without port and connect beside it");
@@ -184,7 +184,7 @@ export function resolveOptions(options: SmtpOptions): ResolvedSmtpOptions {
     port: whole("port", options.port ?? (protocol === "lmtp" ? LMTP_PORT : DEFAULT_PORT[tls]), 65_535),
     minTlsVersion: oneOf("minTlsVersion", options.minTlsVersion ?? "TLSv1.2", ["TLSv1.2", "TLSv1.3"]),
     ...certificates(options),
-    serverName: options.serverName ?? host,
+    serverName: optional("serverName", options.serverName, hostOf) ?? host,
     fingerprint: optional("fingerprint", options.fingerprint, fingerprintOf),
     acceptAnyCertificate: flag("acceptAnyCertificate", options.acceptAnyCertificate ?? false),
     auth: optional("auth", options.auth, credentials),

@@ -1,10 +1,6 @@
 /**
  * The connections to one server, and the mail objects that wait for them.
  *
- * How many connections there are follows Postfix's rule for its destinations: each message that is accepted adds 1/N,
- * and a whole one makes room for another connection; each connection that cannot be made, is not greeted, or ends with
- * 421 takes 1/N away. It begins with one.
- *
  * A connection that failed in any way is not used again. A mail object whose end of data surely had not left is tried
  * on another, at once, if the connection had shown before that it brings messages to a verdict; else the failure is the
  * message's own verdict, so that a server that takes nothing is not asked for ever.
@@ -12,6 +8,7 @@
 import { AuthError, SmtpError } from "../../errors.ts";
 import { depth } from "../protocol/schedule.ts";
 import type { TransactionOutcome } from "../protocol/transaction.ts";
+import { Concurrency } from "./concurrency.ts";
 import type { MailObject, MailObjectCarrier, RecipientLimits } from "./mail-object.ts";
 import { whole } from "./option-value.ts";
 import { CONNECTION_LIMIT, type ResolvedSmtpOptions } from "./options.ts";
@@ -34,19 +31,15 @@ export class SmtpPool implements MailObjectCarrier {
   readonly #underWay = new Map<MailObject, SmtpSession>();
   /** The domains that a session has seen, where the server limits them. */
   readonly #domains = new WeakMap<SmtpSession, Set<string>>();
-  /** The most connections there may be: the option's, or what deliveries that run now want. */
-  readonly #wanted: number[] = [];
-  /** How many there may be now, and what was gained and lost since that changed. */
-  #allowed = 1;
-  #gained = 0;
-  #lost = 0;
-  #isClosed = false;
+  readonly #concurrency: Concurrency;
+  #closing: Promise<void> | undefined;
   #whenQuiet: (() => void) | undefined;
   #rateTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ResolvedSmtpOptions) {
     this.#options = options;
+    this.#concurrency = new Concurrency(options.connections);
     this.#profile = new ServerProfile(options);
     this.#rate = options.messagesPerSecond === undefined ? undefined : new RateLimit(options.messagesPerSecond);
   }
@@ -57,26 +50,21 @@ export class SmtpPool implements MailObjectCarrier {
 
   /** Allows up to so many connections until the function that it returns is called. */
   widen(connections: number): () => void {
-    this.#wanted.push(whole("connections", connections, CONNECTION_LIMIT));
+    const narrow = this.#concurrency.widen(whole("connections", connections, CONNECTION_LIMIT));
     return () => {
-      this.#wanted.splice(this.#wanted.indexOf(connections), 1);
-      this.#allowed = Math.min(this.#allowed, this.#limit);
-      for (const session of this.#sessions) if (this.#sessions.size > this.#limit) this.#retire(session);
+      narrow();
+      for (const session of this.#sessions) if (this.#sessions.size > this.#concurrency.limit) this.#retire(session);
     };
-  }
-
-  get #limit(): number {
-    return Math.max(this.#options.connections, ...this.#wanted);
   }
 
   /** How many messages its connections can use at once: those under way, and one that is ready when there is room. */
   get lookAhead(): number {
-    return this.#limit * (2 + depth(this.#options.schedule));
+    return this.#concurrency.limit * (2 + depth(this.#options.schedule));
   }
 
   /** Puts it at the end of those that wait. */
   submit(object: MailObject): void {
-    if (this.#isClosed) return object.fail(closedError());
+    if (this.#closing !== undefined) return object.fail(closedError());
     this.#queue.push(object);
     this.#pump();
   }
@@ -100,8 +88,11 @@ export class SmtpPool implements MailObjectCarrier {
   }
 
   /** Waits for what is under way, then ends every connection. What still waits is not sent. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     for (const object of this.#queue.splice(0)) object.fail(closedError());
     this.#stopWaiting();
     if (this.#underWay.size > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
@@ -138,7 +129,7 @@ export class SmtpPool implements MailObjectCarrier {
   #sessionWithRoom(): SmtpSession | undefined {
     let found: SmtpSession | undefined;
     for (const session of this.#sessions) {
-      if (this.#isFull(session)) this.#retire(session);
+      if (this.#isFull(session) || this.#sessions.size > this.#concurrency.limit) this.#retire(session);
       else if (session.hasRoom && session.isIdle) return session;
       else if (session.hasRoom) found ??= session;
     }
@@ -175,7 +166,7 @@ export class SmtpPool implements MailObjectCarrier {
     this.#underWay.delete(object);
     this.#learn(session, outcome);
     if (isFilled(outcome) && session.accepted > 0 && object.moves < MOVES && object.withdrawn === undefined)
-      this.#moveOn(object, session);
+      this.#moveOn(object, session, true);
     else {
       object.take(outcome);
       if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#requeue(object);
@@ -185,13 +176,13 @@ export class SmtpPool implements MailObjectCarrier {
     this.#pump();
   }
 
-  /** This connection has taken its fill, and the message belongs on another. */
-  #moveOn(object: MailObject, session: SmtpSession): void {
+  /** This connection has taken its fill, of messages or of domains, and the message belongs on another. */
+  #moveOn(object: MailObject, session: SmtpSession, ofMessages = false): void {
     object.moves++;
-    if (!session.isFull) this.#profile.filled(session.accepted);
+    if (ofMessages && !session.isFull) this.#profile.filled(session.accepted);
     session.isFull = true;
     this.#retire(session);
-    if (this.#isClosed) object.fail(closedError());
+    if (this.#closing !== undefined) object.fail(closedError());
     else this.#requeue(object);
   }
 
@@ -208,20 +199,17 @@ export class SmtpPool implements MailObjectCarrier {
     if (accepted === 0) return;
     session.accepted++;
     this.#profile.accepted();
-    this.#gained += 1 / this.#allowed;
-    if (this.#gained < 1 || this.#allowed >= this.#limit) return;
-    this.#allowed++;
-    this.#gained = 0;
+    this.#concurrency.gain();
   }
 
   #mayTryAgain(object: MailObject, session: SmtpSession, { undecided }: TransactionOutcome): boolean {
-    if (object.withdrawn !== undefined || this.#isClosed) return false;
+    if (object.withdrawn !== undefined || this.#closing !== undefined) return false;
     return undecided !== "lost" || (session.verdicts > 0 && object.losses++ < LOSSES);
   }
 
   /** Opens another connection for what waits, where one is allowed. */
   #grow(): void {
-    if (this.#isClosed || this.#sessions.size + this.#openings.size >= this.#allowed) return;
+    if (this.#closing !== undefined || this.#sessions.size + this.#openings.size >= this.#concurrency.allowed) return;
     const opening = new AbortController();
     this.#openings.add(opening);
     void SmtpSession.open(this.#options, this.#profile.schedule, opening.signal).then(
@@ -243,13 +231,13 @@ export class SmtpPool implements MailObjectCarrier {
       onRoom: () => this.#onRoom(session),
       onEnd: (end) => this.#onEnd(session, end),
     });
-    if (this.#isClosed) void session.quit();
+    if (this.#closing !== undefined) void session.quit();
     else this.#onRoom(session);
   }
 
   /** Without any connection left, it is the failure of the message that comes first; credentials are everyone's. */
   #onNotOpened(error: SmtpError): void {
-    this.#lose();
+    this.#concurrency.lose();
     if (error instanceof AuthError) for (const object of this.#queue.splice(0)) object.fail(error, error);
     else if (this.#sessions.size + this.#openings.size === 0) this.#queue.shift()?.fail(error, error);
   }
@@ -262,26 +250,23 @@ export class SmtpPool implements MailObjectCarrier {
   #onEnd(session: SmtpSession, end: SessionEnd): void {
     this.#sessions.delete(session);
     this.#profile.ended(end);
-    if (end.error?.reply?.code === 421) this.#lose();
+    if (end.error?.reply?.code === 421) this.#concurrency.lose();
     this.#pump();
-  }
-
-  #lose(): void {
-    this.#lost -= 1 / this.#allowed;
-    if (this.#lost >= 0) return;
-    this.#lost = 0;
-    this.#allowed = Math.max(1, this.#allowed - 1);
   }
 
   /** Ends what was idle for as long as the server, or the caller, allows. */
   #watchIdle(): void {
     const { idle } = this.#profile;
     if (idle === undefined || this.#idleTimer !== undefined) return;
-    this.#idleTimer = setTimeout(() => {
-      this.#idleTimer = undefined;
-      for (const session of this.#sessions) if ((session.idleTime ?? 0) >= idle) this.#retire(session);
-      if (this.#sessions.size > 0) this.#watchIdle();
-    }, idle).unref();
+    const longest = Math.max(0, ...[...this.#sessions].map(({ isIdle, idleTime = 0 }) => (isIdle ? idleTime : 0)));
+    this.#idleTimer = setTimeout(
+      () => {
+        this.#idleTimer = undefined;
+        for (const session of this.#sessions) if ((session.idleTime ?? 0) >= idle) this.#retire(session);
+        if (this.#sessions.size > 0) this.#watchIdle();
+      },
+      Math.ceil(idle - longest),
+    ).unref();
   }
 }
 

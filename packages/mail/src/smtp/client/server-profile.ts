@@ -32,6 +32,8 @@ export class ServerProfile {
   #probation = 0;
   /** After how many messages it ended the connection before this one. */
   #endedAfter: number | undefined;
+  /** How long the connection before this one was idle when it ended it, in milliseconds. */
+  #endedIdleAfter: number | undefined;
   /** Recipients in one transaction. */
   recipients = RECIPIENTS;
   /** Messages over one connection. */
@@ -76,7 +78,11 @@ export class ServerProfile {
     this.#probation = PROBATION;
   }
 
+  /** Twice after about the same time is its patience, and not a restart. */
   #endedIdle(idle: number): void {
+    const before = this.#endedIdleAfter;
+    this.#endedIdleAfter = idle;
+    if (before === undefined || Math.abs(idle - before) > before / 4) return;
     this.idle = Math.min(this.idle ?? Number.POSITIVE_INFINITY, idle * IDLE_SHARE);
   }
 

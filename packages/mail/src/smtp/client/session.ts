@@ -1,4 +1,6 @@
+import type { RecipientOutcome } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
+import { LocalProtocolError } from "../protocol/command.ts";
 import { type Extensions, NO_EXTENSIONS } from "../protocol/extension.ts";
 import type { Output } from "../protocol/output.ts";
 import { allowedSchedule, type Schedule } from "../protocol/schedule.ts";
@@ -31,6 +33,8 @@ export interface SessionListener {
 
 /** RFC 5321 section 4.5.3.2.5 gives each block of content a time of its own. */
 const BLOCK_OCTETS = 64 * 1024;
+
+const HELD_BACK = "the end of data was held back";
 
 let sessions = 0;
 
@@ -141,20 +145,26 @@ export class SmtpSession {
     if (marking === undefined) return this.#begin(delivery);
     void this.#dialogue.hold(marking).then(
       () => this.#begin(delivery),
-      (cause: unknown) => this.#lose(delivery, heldBack(cause)),
+      (cause: unknown) => this.#lose(delivery, new SmtpError("aborted", HELD_BACK, { cause })),
     );
   }
 
   #begin(delivery: Delivery): void {
     const { connection } = this.#dialogue;
     if (!connection.hasRoom) return this.#lose(delivery, this.#failure ?? connection.lost("the connection ended"));
-    this.#dialogue.perform(connection.deliver(delivery));
+    try {
+      this.#dialogue.perform(connection.deliver(delivery));
+    } catch (cause) {
+      if (!(cause instanceof LocalProtocolError)) throw cause;
+      const error = new SmtpError("bad-value", `the envelope can be no command: ${cause.message}`, { cause });
+      return this.#settle(delivery, { recipients: recipientsOf(delivery, "refused"), error });
+    }
     if (this.hasRoom) this.#listener?.onRoom();
   }
 
   /** It did not begin, since the connection ended before, or it may not leave. */
   #lose(delivery: Delivery, error: SmtpError): void {
-    const recipients = delivery.envelope.forwardPaths.map((address) => ({ address, status: "deferred" as const }));
+    const recipients = recipientsOf(delivery, "deferred");
     this.#settle(delivery, { recipients, error, ...(error.code !== "aborted" && { undecided: "lost" as const }) });
   }
 
@@ -225,7 +235,7 @@ export class SmtpSession {
     if (marking === undefined) return this.#sendContent(delivery);
     void this.#dialogue.hold(marking).then(
       () => this.#sendContent(delivery),
-      (cause: unknown) => this.#blame(delivery, heldBack(cause)),
+      (cause: unknown) => this.#blame(delivery, new SmtpError("aborted", HELD_BACK, { cause })),
     );
   }
 
@@ -236,7 +246,7 @@ export class SmtpSession {
     const { content } = delivery;
     if (content instanceof Uint8Array && content.length <= BLOCK_OCTETS)
       this.#finishContent(connection.content(content));
-    else void this.#streamContent(delivery, content instanceof Uint8Array ? blocksOf(content) : content());
+    else void this.#streamContent(delivery);
   }
 
   /** The end of data, and with it the envelope of the next message, if there is one. */
@@ -247,12 +257,13 @@ export class SmtpSession {
     if (this.hasRoom) this.#listener?.onRoom();
   }
 
-  async #streamContent(delivery: Delivery, blocks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
+  async #streamContent(delivery: Delivery): Promise<void> {
     const { connection } = this.#dialogue;
+    const { content } = delivery;
     this.#isStreaming = true;
     try {
       let size = 0;
-      for await (const block of blocks) {
+      for await (const block of content instanceof Uint8Array ? blocksOf(content) : content()) {
         if (connection.awaiting !== "content") return;
         size += block.length;
         if (exceeds(size, this.#extensions)) throw tooLarge(size, this.#extensions);
@@ -274,6 +285,10 @@ export class SmtpSession {
   }
 }
 
+function recipientsOf({ envelope }: Delivery, status: "refused" | "deferred"): RecipientOutcome[] {
+  return envelope.forwardPaths.map((address) => ({ address, status }));
+}
+
 function* blocksOf(content: Uint8Array): Generator<Uint8Array> {
   for (let start = 0; start < content.length; start += BLOCK_OCTETS)
     yield content.subarray(start, start + BLOCK_OCTETS);
@@ -282,8 +297,4 @@ function* blocksOf(content: Uint8Array): Generator<Uint8Array> {
 /** The outcome as the last word. */
 function decided({ recipients, reply, phase, error }: TransactionOutcome): TransactionOutcome {
   return { recipients, ...(reply && { reply }), ...(phase && { phase }), ...(error && { error }) };
-}
-
-function heldBack(cause: unknown): SmtpError {
-  return new SmtpError("aborted", "the end of data was held back", { cause });
 }
