@@ -191,6 +191,12 @@ const REFUSED: readonly (readonly [what: string, message: unknown, options: unkn
   ["data with a bigint", { ...welcome, data: { id: 1n } }, {}, { field: "data" }],
   ["data with a cycle", { ...welcome, data: cycle }, {}, { field: "data" }],
   ["data over 64 KiB", { ...welcome, data: "가".repeat(22_000) }, {}, { field: "data" }],
+  [
+    "a request for notifications",
+    { ...welcome, envelope: { ...envelope, dsn: { notify: "never" } } },
+    {},
+    { field: "dsn" },
+  ],
   ["an unknown policy", welcome, { policy: "twice" }, { field: "policy" }],
   ["an invalid notBefore", welcome, { notBefore: new Date("never") }, { field: "notBefore" }],
 ];

@@ -169,7 +169,11 @@ function composed(message: Exclude<OutboxMessage, DeliverableMessage>): Body {
  * The envelope in canonical form, by the same rules as those of a message, which the transport will hold it to. A
  * Message-ID is made where none is given.
  */
-function checkRoute({ reversePath, forwardPaths }: Envelope, messageId?: string): Pick<Body, "messageId" | "envelope"> {
+function checkRoute(
+  { reversePath, forwardPaths, dsn }: Envelope,
+  messageId?: string,
+): Pick<Body, "messageId" | "envelope"> {
+  if (dsn !== undefined) throw badValue("dsn", "is not kept by the outbox: leave it out, or send without the outbox");
   if (forwardPaths.length === 0) {
     const message = "the message has no recipient: fill to, cc or bcc, or forwardPaths";
     throw new MessageError("no-recipients", message, { field: "forwardPaths" });

@@ -18,6 +18,7 @@ const FIELDS = new Set([
   "messageId",
   "date",
   "localTime",
+  "dsn",
 ]);
 
 /**

@@ -1,13 +1,14 @@
 import { isAscii as isAsciiBytes } from "node:buffer";
 import { domainOf } from "../address/addr-spec.ts";
 import { type Mailbox, parseMailbox } from "../address/mailbox.ts";
-import type { DeliverableMessage, Envelope, StreamedMessage } from "../delivery.ts";
+import type { DeliverableMessage, DeliveryStatusRequest, Envelope, StreamedMessage } from "../delivery.ts";
 import { HeaderError, MessageError } from "../errors.ts";
 import { isAscii } from "../text.ts";
 import { type Alternative, type Attachment, bad, checkAttachment, type Content } from "./attachment.ts";
 import { boundarySource, type Piece } from "./body-part.ts";
 import { bodyOf } from "./body.ts";
 import { checkDate } from "./date-time.ts";
+import { deliveryStatusRequest } from "./delivery-status.ts";
 import { fileAttachment } from "./file-content.ts";
 import type { HeaderValue } from "./header-field.ts";
 import { authorsOf, givenMessageId, headerSection } from "./header-section.ts";
@@ -54,6 +55,8 @@ export interface MessageFields {
   readonly date?: Date | null | undefined;
   /** Whether the Date field is in this process's time zone; Django's `EMAIL_USE_LOCALTIME`. Default: false, UTC. */
   readonly localTime?: boolean | null | undefined;
+  /** What the servers on the way are to report (RFC 3461). Default: what each does by itself. */
+  readonly dsn?: DeliveryStatusRequest | null | undefined;
 }
 
 interface Rendered {
@@ -80,6 +83,7 @@ export class Message implements DeliverableMessage {
   alternatives: Alternative[];
   charset: string;
   localTime: boolean;
+  dsn: DeliveryStatusRequest | undefined;
   readonly #date: Date;
   #messageId: string | undefined;
   #rendered: Rendered | undefined;
@@ -104,6 +108,7 @@ export class Message implements DeliverableMessage {
     this.alternatives = listOf(fields.alternatives, "alternatives");
     this.charset = fields.charset ?? "utf-8";
     this.localTime = fields.localTime ?? false;
+    this.dsn = deliveryStatusRequest(fields.dsn);
     this.#date = new Date(checkDate(fields.date ?? new Date()));
     if (fields.messageId !== undefined && fields.messageId !== null) this.#messageId = checkMessageId(fields.messageId);
   }
@@ -128,9 +133,10 @@ export class Message implements DeliverableMessage {
   }
 
   /**
-   * The reverse-path from `from`, and each recipient once.
+   * The reverse-path from `from`, each recipient once, and `dsn`.
    *
    * @throws {AddressError} naming the field, when an address is not one mailbox.
+   * @throws {MessageError} naming the field, when `dsn` has the original of somebody who is no recipient.
    */
   envelope(): Envelope {
     if (this.#rendered !== undefined) return this.#rendered.envelope;
@@ -231,8 +237,9 @@ export class Message implements DeliverableMessage {
       throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
     const unique = new Set<string>();
     for (const list of lists) for (const mailbox of list) unique.add(mailbox.addrSpec);
-    const forwardPaths = [...unique];
-    return Object.freeze({ reversePath: author.addrSpec, forwardPaths: Object.freeze(forwardPaths) });
+    const forwardPaths = Object.freeze([...unique]);
+    const dsn = deliveryStatusRequest(this.dsn, forwardPaths);
+    return Object.freeze({ reversePath: author.addrSpec, forwardPaths, ...(dsn && { dsn }) });
   }
 
   #render(): Rendered {

@@ -2,6 +2,7 @@ import { isAscii as isAsciiBytes } from "node:buffer";
 import type { DeliverableMessage, DeliverOptions, Envelope, Receipt } from "../delivery.ts";
 import { parsePath } from "../address/addr-spec.ts";
 import { MessageError } from "../errors.ts";
+import { deliveryStatusRequest } from "../message/delivery-status.ts";
 import { Message } from "../message/message.ts";
 import { isAscii } from "../text.ts";
 
@@ -49,12 +50,12 @@ function bodyOf(message: DeliverableMessage): Pick<Rendered, "content" | "size" 
   return { content, size: content.length, eightBit, smtpUtf8: eightBit && !isAsciiHeader(content) };
 }
 
-/** A foreign message's paths, before they become commands. */
-function checkedEnvelope({ reversePath, forwardPaths }: Envelope): Envelope {
-  return {
-    reversePath: reversePath === "" ? "" : parsePath(reversePath, "reversePath"),
-    forwardPaths: forwardPaths.map((path, index) => parsePath(path, `forwardPaths[${index}]`)),
-  };
+/** A foreign message's envelope, before it becomes commands. */
+function checkedEnvelope(given: Envelope): Envelope {
+  const reversePath = given.reversePath === "" ? "" : parsePath(given.reversePath, "reversePath");
+  const forwardPaths = given.forwardPaths.map((path, index) => parsePath(path, `forwardPaths[${index}]`));
+  const dsn = deliveryStatusRequest(given.dsn, forwardPaths);
+  return { reversePath, forwardPaths, ...(dsn && { dsn }) };
 }
 
 function isAsciiEnvelope({ reversePath, forwardPaths }: Envelope): boolean {
@@ -86,7 +87,8 @@ export async function* deliverEach(
   let index = 0;
   for await (const message of untilAborted(messages, options.signal)) {
     const rendered = render(message, index++);
-    yield "status" in rendered ? rendered : await taken(rendered, options, () => take(rendered, message));
+    if ("status" in rendered) yield rendered;
+    else yield await taken(rendered, options, () => take(legible(rendered), message));
   }
 }
 
@@ -102,6 +104,21 @@ async function taken(rendered: Rendered, options: DeliverOptions, take: () => vo
   }
   const recipients = envelope.forwardPaths.map((address) => ({ address, status: "accepted" as const }));
   return { index, messageId, status: "accepted", recipients };
+}
+
+/** With content whose failure is told from that of the transport that reads it. */
+function legible(rendered: Rendered): Rendered {
+  const { content } = rendered;
+  return content instanceof Uint8Array ? rendered : { ...rendered, content: () => legibly(content()) };
+}
+
+async function* legibly(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content;
+  } catch (cause) {
+    if (cause instanceof MessageError) throw cause;
+    throw new MessageError("aborted", "the content could not be read", { cause });
+  }
 }
 
 /** The content as one, for who keeps it. */
@@ -121,17 +138,21 @@ export async function* untilAborted<T>(
   }
   const iterator: AsyncIterator<T> | Iterator<T> =
     Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-  const aborted = Promise.withResolvers<undefined>();
-  const onAbort = (): void => aborted.resolve(undefined);
-  signal.addEventListener("abort", onAbort);
+  let onAbort = (): void => undefined;
+  // One promise for them all would keep a reaction for each message until the end.
+  const listener = (): void => onAbort();
+  signal.addEventListener("abort", listener);
   try {
     while (!signal.aborted) {
-      const next: IteratorResult<T> | undefined = await Promise.race([iterator.next(), aborted.promise]);
+      const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+        onAbort = () => resolve(undefined);
+        Promise.resolve(iterator.next()).then(resolve, reject);
+      });
       if (next === undefined || next.done === true) return;
       yield next.value;
     }
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    signal.removeEventListener("abort", listener);
     // Not awaited: a source that is waiting for something would keep the caller that aborted.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }

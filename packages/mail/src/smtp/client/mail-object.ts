@@ -124,8 +124,11 @@ export class MailObject implements Delivery {
     this.#verdicts ??= [];
     for (const [index, place] of tried.entries()) this.#verdicts[place] = outcome.recipients[index];
     const repeated = again.map((index) => tried[index] ?? 0);
-    const untried = (this.#open ?? [...this.source.envelope.forwardPaths.keys()]).filter(notIn(tried));
-    this.#open = [...repeated, ...untried].toSorted((a, b) => a - b);
+    const open = this.#open ?? [...this.source.envelope.forwardPaths.keys()];
+    // Nearly always the first of the open ones were tried; looking each up took 3 s for 100 000 recipients.
+    const isFirst = open[tried.length - 1] === tried.at(-1);
+    const untried = isFirst ? open.slice(tried.length) : open.filter(notIn(tried));
+    this.#open = repeated.length === 0 ? untried : [...repeated, ...untried].toSorted((a, b) => a - b);
   }
 
   /** Whether a recipient is left without a verdict. */

@@ -1,0 +1,351 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { test } from "node:test";
+import {
+  type FaultPlan,
+  type FaultServer,
+  type FaultServerOptions,
+  limitsMessages,
+  limitsRecipients,
+  startFaultServer,
+} from "../../../../test/peer/fault-server.ts";
+import { startRelay } from "../../../../test/peer/relay.ts";
+import { startScriptedServer } from "../../../../test/peer/scripted-server.ts";
+import { KEYWORDS } from "../../../../test/peer/server-session.ts";
+import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
+import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
+import type { SmtpOptions } from "../smtp/client/options.ts";
+import { smtpTransport } from "./smtp.ts";
+
+const CONTENT = Buffer.from("Subject: x\r\n\r\ny\r\n");
+
+function letter(number: number, forwardPaths: readonly string[] = [`to${number}@example.com`]): DeliverableMessage {
+  const envelope = { reversePath: `from${number}@example.com`, forwardPaths };
+  return { messageId: `<${number}@example.com>`, envelope: () => envelope, toBytes: () => CONTENT };
+}
+
+const letters = (count: number): DeliverableMessage[] => Array.from({ length: count }, (_, index) => letter(index));
+const to = ({ port }: { readonly port: number }, options: Partial<SmtpOptions> = {}): Transport =>
+  smtpTransport({ host: "127.0.0.1", port, ...options });
+
+async function deliver(transport: Transport, messages: readonly DeliverableMessage[]): Promise<Receipt[]> {
+  const receipts = await Array.fromAsync(transport.deliver(messages));
+  await transport.close();
+  return receipts.toSorted((a, b) => a.index - b.index);
+}
+
+const allAccepted = (receipts: readonly Receipt[], count: number): void =>
+  assert.deepEqual(
+    receipts.map(({ index, status }) => [index, status]),
+    Array.from({ length: count }, (_, index) => [index, "accepted"]),
+  );
+
+/** Every message once, under its own sender, for its own recipient. */
+function assertEachOnce({ accepted }: FaultServer, count: number): void {
+  assert.deepEqual(
+    accepted.map(({ reversePath, forwardPaths }) => `${reversePath} ${forwardPaths.join()}`).toSorted(),
+    letters(count)
+      .map((each) => `${each.envelope().reversePath} ${each.envelope().forwardPaths.join()}`)
+      .toSorted(),
+  );
+}
+
+/** How many messages each connection took. */
+function perConnection({ accepted, connections }: FaultServer): number[] {
+  return Array.from(
+    { length: connections },
+    (_, index) => accepted.filter(({ connection }) => connection === index + 1).length,
+  );
+}
+
+test("never more than `connections` are open at once, and more than one where there is work for them", async () => {
+  await using peer = await startSmtpPeer();
+  await using relay = await startRelay(peer.port);
+  allAccepted(await deliver(to(relay, { connections: 4 }), letters(80)), 80);
+  assert.ok(relay.most > 1 && relay.most <= 4, `${relay.most} at once`);
+  assert.equal(relay.connections, relay.most);
+  assert.equal(peer.messages.length, 80);
+});
+
+test("without the option there is one connection, and receipts come in order", async () => {
+  await using peer = await startSmtpPeer();
+  await using relay = await startRelay(peer.port);
+  const transport = to(relay);
+  const receipts = await Array.fromAsync(transport.deliver(letters(30)));
+  await transport.close();
+  allAccepted(receipts, 30);
+  assert.equal(relay.connections, 1);
+});
+
+test("the pool grows by messages that are accepted: 1/N each, and a whole one is another connection", async () => {
+  const held: (() => void)[] = [];
+  let wake = (): void => undefined;
+  const inData = new Set<number>();
+  await using server = await startScriptedServer((line, connection) => {
+    if (inData.has(connection)) {
+      if (line !== ".") return undefined;
+      inData.delete(connection);
+      wake();
+      return new Promise((resolve) => held.push(() => resolve("250 accepted\r\n")));
+    }
+    if (line === "DATA") inData.add(connection);
+    return line === "" ? "220 s\r\n" : line === "DATA" ? "354 go on\r\n" : "250 ok\r\n";
+  });
+  const transport = to(server, { connections: 3 });
+  const delivery = Array.fromAsync(transport.deliver(letters(7)));
+  const rounds: number[] = [];
+  for (const expected of [1, 2, 3, 1]) {
+    while (held.length < expected) await new Promise<void>((resolve) => (wake = resolve));
+    rounds.push(server.connections);
+    for (const accept of held.splice(0)) accept();
+  }
+  allAccepted(
+    (await delivery).toSorted((a, b) => a.index - b.index),
+    7,
+  );
+  await transport.close();
+  assert.deepEqual(rounds, [1, 2, 3, 3]);
+});
+
+test("messages that are refused do not make the pool grow", async () => {
+  await using peer = await startSmtpPeer();
+  await using relay = await startRelay(peer.port);
+  const refused = Array.from({ length: 30 }, (_, index) => letter(index, ["refused@example.com"]));
+  const receipts = await deliver(to(relay, { connections: 10 }), refused);
+  assert.ok(receipts.every(({ status }) => status === "refused"));
+  assert.equal(relay.connections, 1);
+});
+
+test("a server that greets with 421 what is one too many loses no message", async () => {
+  let turnedAway = 0;
+  await using server = await startFaultServer({
+    plan: ({ verb, connection }) => {
+      if (verb !== "greeting" || connection <= 2) return undefined;
+      turnedAway++;
+      return { kind: "reply", text: "421 4.3.2 too many connections", closes: true };
+    },
+  });
+  allAccepted(await deliver(to(server, { connections: 20 }), letters(60)), 60);
+  assertEachOnce(server, 60);
+  assert.equal(server.connections - turnedAway, 2);
+  // Each time that it grew by one it was made smaller again.
+  assert.ok(turnedAway > 0 && turnedAway <= 30, `${turnedAway} times`);
+});
+
+test("messagesPerConnection: so many, then QUIT and another connection", async () => {
+  for (const pipelining of ["auto", "grouped", "off", { bdatWindow: 4 }] as const) {
+    await using server = await startFaultServer();
+    allAccepted(await deliver(to(server, { messagesPerConnection: 3, pipelining }), letters(8)), 8);
+    assert.deepEqual(perConnection(server), [3, 3, 2], JSON.stringify(pipelining));
+    assert.equal(server.steps.filter(({ verb }) => verb === "QUIT").length, 3);
+  }
+});
+
+test("a limit that a server shows twice at the same count is kept from then on", async () => {
+  const rows: readonly (readonly [name: string, plan: FaultPlan])[] = [
+    ["421 to MAIL, and it closes", limitsMessages(5, "MAIL", "421 4.7.0 too many messages", true)],
+    ["421 to RSET, and it closes", limitsMessages(5, "RSET", "421 4.7.0 too many messages", true)],
+    ["452 to MAIL, and it stays", limitsMessages(5, "MAIL", "452 4.5.3 too many messages", false)],
+  ];
+  for (const [name, plan] of rows) {
+    for (const pipelining of ["auto", "grouped", "off"] as const) {
+      // Where messages follow each other closely, two may meet it on one connection.
+      const shown = new Set<number>();
+      const counting: FaultPlan = (step) => {
+        const fault = plan(step);
+        if (fault !== undefined) shown.add(step.connection);
+        return fault;
+      };
+      await using server = await startFaultServer({ plan: counting });
+      const transport = to(server, { pipelining });
+      allAccepted(await deliver(transport, letters(30)), 30);
+      assertEachOnce(server, 30);
+      const taken = perConnection(server).filter((count) => count > 0);
+      if (name.includes("RSET") && pipelining !== "auto") continue; // No RSET behind an accepted message there.
+      assert.deepEqual(taken, Array(6).fill(5), `${name}, ${pipelining}`);
+      assert.equal(shown.size, 2, `${name}, ${pipelining}`);
+    }
+  }
+});
+
+test("what RFC 9422's LIMITS says is kept from the start", async () => {
+  const offering = (limits: string): FaultServerOptions => ({ keywords: [...KEYWORDS, `LIMITS ${limits}`] });
+  await using mails = await startFaultServer(offering("MAILMAX=3"));
+  allAccepted(await deliver(to(mails), letters(7)), 7);
+  assert.deepEqual(perConnection(mails), [3, 3, 1]);
+
+  await using recipients = await startFaultServer(offering("RCPTMAX=2"));
+  const many = ["a", "b", "refused", "d", "e"].map((name) => `${name}@example.com`);
+  const [receipt] = await deliver(to(recipients), [letter(0, many)]);
+  assert.equal(receipt?.status, "partial");
+  assert.deepEqual(
+    receipt.recipients.map(({ address, status }) => [address, status]),
+    many.map((address) => [address, address.startsWith("refused") ? "refused" : "accepted"]),
+  );
+  assert.deepEqual(
+    recipients.accepted.map(({ forwardPaths }) => forwardPaths.length),
+    [2, 1, 1],
+  );
+
+  await using domains = await startFaultServer(offering("RCPTDOMAINMAX=2"));
+  const spread = ["a@x.example", "b@y.example", "c@x.example", "d@z.example", "e@y.example", "f@w.example"];
+  const receipts = await deliver(to(domains), [letter(0, spread), letter(1, ["a@x.example"])]);
+  allAccepted(receipts, 2);
+  assert.deepEqual(
+    receipts[0]?.recipients.map(({ address }) => address),
+    spread,
+  );
+  const perSession = Array.from({ length: domains.connections }, (_, index) => {
+    const own = domains.accepted.filter(({ connection }) => connection === index + 1);
+    return new Set(own.flatMap(({ forwardPaths }) => forwardPaths.map((path) => path.split("@")[1]))).size;
+  });
+  assert.ok(
+    perSession.every((count) => count <= 2),
+    String(perSession),
+  );
+});
+
+test("recipients beyond what a transaction takes go in new ones at once, each with its verdict, and that is learned", async () => {
+  for (const pipelining of ["auto", "grouped", "off", { bdatWindow: 4 }] as const) {
+    await using server = await startFaultServer({ plan: limitsRecipients(3) });
+    const names = ["a", "refused1", "b", "c", "d", "deferred1", "e", "f", "g", "h"].map((name) => `${name}@x.example`);
+    const receipts = await deliver(
+      to(server, { pipelining }),
+      [0, 1, 2, 3, 4, 5].map((number) => letter(number, names)),
+    );
+    const expected = names.map((address) => [address, /^(refused|deferred)/.exec(address)?.[0] ?? "accepted"]);
+    for (const { status, recipients } of receipts) {
+      assert.equal(status, "partial");
+      assert.deepEqual(
+        recipients.map(({ address, status }) => [address, status]),
+        expected,
+        JSON.stringify(pipelining),
+      );
+    }
+    for (const number of [0, 5]) {
+      const taken = server.accepted.filter(({ reversePath }) => reversePath === `from${number}@example.com`);
+      assert.deepEqual(
+        taken.flatMap(({ forwardPaths }) => forwardPaths),
+        names.filter((name) => !/^(refused|deferred)/.test(name)),
+      );
+    }
+    const tooMany = server.steps.filter(({ verb, recipients }) => verb === "RCPT" && recipients >= 3);
+    const senders = new Set(tooMany.map(({ reversePath }) => reversePath));
+    assert.ok(senders.has("from0@example.com") && !senders.has("from5@example.com"), "the limit was learned");
+  }
+});
+
+test("452 with a full mailbox's code, or before any recipient was taken, is a verdict and no limit", async () => {
+  await using server = await startFaultServer({
+    plan: ({ verb, line, recipients }) => {
+      if (verb !== "RCPT") return undefined;
+      if (recipients === 0) return { kind: "reply", text: "452 4.5.3 not today" };
+      return line.includes("full") ? { kind: "reply", text: "552 5.2.2 mailbox full" } : undefined;
+    },
+  });
+  const [receipt] = await deliver(to(server), [letter(0, ["a@x.example", "b@x.example"])]);
+  assert.deepEqual([receipt?.status, receipt?.recipients.map(({ phase }) => phase)], ["deferred", ["RCPT", "RCPT"]]);
+  assert.equal(server.connections, 1);
+});
+
+/** Takes 1000 recipients in a transaction; its replies to what came in one piece are one piece, as Postfix's are. */
+async function startCountingServer(transactions: string[][]): Promise<Server> {
+  const server = createServer((socket) => {
+    let rest = "";
+    const recipients: string[] = [];
+    let isData = false;
+    const reply = (line: string): string => {
+      if (isData && line !== ".") return "";
+      if (line.startsWith("RCPT") && recipients.length === 1000) return "452 4.5.3 too many\r\n";
+      if (line.startsWith("RCPT TO:<refused")) return "550 5.1.1 nobody\r\n";
+      if (line.startsWith("RCPT")) recipients.push(line.slice(9, -1));
+      if (isData) transactions.push(recipients.splice(0));
+      isData = line === "DATA";
+      if (line.startsWith("EHLO")) return "250-s\r\n250 PIPELINING\r\n";
+      return isData ? "354 go on\r\n" : "250 ok\r\n";
+    };
+    socket.on("error", () => undefined).write("220 s\r\n");
+    socket.on("data", (chunk) => {
+      const lines = (rest + chunk.toString("latin1")).split("\r\n");
+      rest = lines.pop() ?? "";
+      if (!lines.includes("QUIT")) socket.write(lines.map(reply).join(""));
+      else socket.end();
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+test("100 000 recipients go to a server that takes 1000 at once, each with a verdict", async () => {
+  const transactions: string[][] = [];
+  const server = await startCountingServer(transactions);
+  const paths = Array.from(
+    { length: 100_000 },
+    (_, index) => `${index % 1000 === 7 ? "refused" : "to"}${index}@x.example`,
+  );
+  const [receipt] = await deliver(to(server.address() as AddressInfo), [letter(0, paths)]);
+  server.close();
+  assert.equal(receipt?.status, "partial");
+  assert.deepEqual(
+    receipt.recipients.map(({ address }) => address),
+    paths,
+  );
+  const wrong = receipt.recipients.filter(
+    ({ address, status }) => status !== (address.startsWith("refused") ? "refused" : "accepted"),
+  );
+  assert.deepEqual(wrong, []);
+  assert.equal(transactions.length, 100);
+  assert.deepEqual(
+    transactions.flat(),
+    paths.filter((path) => path.startsWith("to")),
+  );
+});
+
+/** When each MAIL came, in milliseconds. */
+async function startClockedServer(): Promise<FaultServer & { readonly times: number[] }> {
+  const times: number[] = [];
+  const server = await startFaultServer({
+    plan: ({ verb }) => {
+      if (verb === "MAIL") times.push(performance.now());
+      return undefined;
+    },
+  });
+  return Object.assign(server, { times });
+}
+
+test("messagesPerSecond holds over the whole pool and over several deliveries, evenly spaced", async () => {
+  await using server = await startClockedServer();
+  const transport = to(server, { messagesPerSecond: 50, connections: 4 });
+  const deliveries = [letters(6), letters(6)].map((each) => Array.fromAsync(transport.deliver(each)));
+  assert.equal((await Promise.all(deliveries)).flat().filter(({ status }) => status === "accepted").length, 12);
+  await transport.close();
+  assert.equal(server.times.length, 12);
+  // 11 intervals of 20 ms; what came first may have come late.
+  const span = (server.times.at(-1) ?? 0) - (server.times[0] ?? 0);
+  assert.ok(span >= 11 * 20 - 15, `12 messages in ${span} ms`);
+});
+
+test("messagesPerSecond holds where a stream was slow: what waited does not leave at once", async () => {
+  await using server = await startClockedServer();
+  const transport = to(server, { messagesPerSecond: 10 });
+  const started = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  async function* open(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from("Subject: slow\r\n\r\n");
+    started.resolve();
+    await gate.promise;
+    yield Buffer.from("end\r\n");
+  }
+  const streaming = { size: undefined, eightBit: false, smtpUtf8: false, open };
+  async function* source(): AsyncGenerator<DeliverableMessage> {
+    yield { ...letter(0), toBytes: () => assert.fail("streamed"), streaming };
+    await started.promise;
+    yield* letters(3).slice(1);
+  }
+  setTimeout(gate.resolve, 350);
+  allAccepted(await Array.fromAsync(transport.deliver(source())), 3);
+  await transport.close();
+  const [, second = 0, third = 0] = server.times;
+  assert.ok(third - second >= 85, `${third - second} ms apart`);
+});
