@@ -13,6 +13,14 @@ export const ERROR_CODES = {
   },
   "missing-setting": { title: "a setting that is needed is not set", fix: "set it" },
   "conflicting-settings": { title: "two settings or options contradict each other", fix: "keep one of them" },
+  "unknown-setting": {
+    title: "there is no setting or option of this name",
+    fix: "correct the name, or leave it out",
+  },
+  "unknown-mailer": {
+    title: "no mailer of this name is in the settings",
+    fix: "name one that MAILERS has, or add it there",
+  },
   "address-syntax": { title: "an address is not what RFC 5321 and RFC 5322 allow", fix: "correct the address" },
   "address-control": {
     title: "an address contains a line break or control character",
@@ -52,6 +60,10 @@ export const ERROR_CODES = {
   refused: {
     title: "the server refused the message, or all of its recipients, for good",
     fix: "read the reply in the receipt",
+  },
+  suppressed: {
+    title: "recipients stand on the suppression list, so the message was not sent to them",
+    fix: "leave them out, or take them off the list if they want mail again",
   },
   deferred: {
     title: "the message was not accepted now; a later attempt may succeed",

@@ -1,27 +1,42 @@
-import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
-import { DeliveryError, MessageError, PosthasteError } from "../errors.ts";
+import type { DeliverableMessage, DeliverOptions, Receipt } from "../delivery.ts";
+import { DeliveryError, PosthasteError, SettingsError } from "../errors.ts";
 import { Message, type MessageFields } from "../message/message.ts";
-import { type MailSettings, mailSettings } from "../settings/environment.ts";
-import { getConnection } from "./connection.ts";
-import { createMailer, notAccepted } from "./mailer.ts";
+import type { MailSettings } from "../settings/mail-settings.ts";
+import { type Choice, chosen, type CredentialOptions, type SendOptions } from "./choice.ts";
+import { configured } from "./configuration.ts";
+import { checkConnections, createMailer, notAccepted } from "./mailer.ts";
+import { unmakable } from "./preparation.ts";
 
-/** Options of {@link sendMassMail}; Django's keyword arguments. */
-export interface SendMassMailOptions {
-  /** Resolve with the count instead of throwing. Default: false. */
-  readonly failSilently?: boolean | undefined;
-  /** Instead of `EMAIL_HOST_USER`. */
-  readonly authUser?: string | undefined;
-  /** Instead of `EMAIL_HOST_PASSWORD`. */
-  readonly authPassword?: string | undefined;
-  /** The transport to use, which stays open. Default: one that the settings describe, closed before the call resolves. */
-  readonly connection?: Transport | undefined;
+/** Options of {@link sendMassMail}; Django's keyword arguments, and `connections`. */
+export interface SendMassMailOptions extends SendOptions, CredentialOptions {
+  /** Up to so many connections at once, 1 to 1000; receipts then come in any order. Default: one, as in Django. */
+  readonly connections?: number | undefined;
 }
 
-/** Options of {@link sendMail}. */
-export interface SendMailOptions extends SendMassMailOptions {
-  /** An HTML body beside the text; Django's `html_message`. */
+/** Options of {@link sendMail}; Django's keyword arguments. */
+export interface SendMailOptions extends SendOptions, CredentialOptions {
+  /** An HTML body beside the text; Django's `html_message`. Empty is as none. */
   readonly html?: string | undefined;
 }
+
+/** Options of {@link mailAdmins} and {@link mailManagers}; Django's keyword arguments. */
+export type MailAdminsOptions = Omit<SendMailOptions, keyof CredentialOptions>;
+
+const PEOPLE_NAMES: Readonly<Record<keyof MailAdminsOptions, true>> = {
+  connection: true,
+  using: true,
+  failSilently: true,
+  html: true,
+};
+const CREDENTIAL_NAMES: Readonly<Record<keyof CredentialOptions, true>> = { authUser: true, authPassword: true };
+const MAIL_NAMES: Readonly<Record<keyof SendMailOptions, true>> = { ...PEOPLE_NAMES, ...CREDENTIAL_NAMES };
+const MASS_NAMES: Readonly<Record<keyof SendMassMailOptions, true>> = {
+  connection: true,
+  using: true,
+  failSilently: true,
+  connections: true,
+  ...CREDENTIAL_NAMES,
+};
 
 /** `[subject, message, from, recipients]`, as Django's `send_mass_mail` takes it. */
 export type MailTuple = readonly [
@@ -37,7 +52,7 @@ export type MailTuple = readonly [
  * @param from null, undefined or empty is `DEFAULT_FROM_EMAIL`.
  * @returns 1 when at least one recipient's server accepted it, 0 when there is no recipient or a failure was silenced.
  * @throws {DeliveryError} with its `receipt`, when it was accepted for no recipient.
- * @throws {HeaderError | AddressError | MessageError | SettingsError} naming the field or setting.
+ * @throws {HeaderError | AddressError | MessageError | SettingsError} naming the field, option or setting.
  * @throws {AuthError} when the credentials are refused.
  */
 export async function sendMail(
@@ -47,20 +62,54 @@ export async function sendMail(
   recipients: readonly string[],
   options: SendMailOptions = {},
 ): Promise<number> {
-  const mail = { subject, text: message, html: options.html, from: from ?? undefined, to: recipients };
-  if (options.failSilently !== true) return await sendStrictly(mail, options);
-  return await sendMassMail([mail], options);
+  const settings = configured();
+  const choice = chosen(options, settings, MAIL_NAMES);
+  const fields = { subject, text: message, html: options.html, from: from ?? undefined, to: recipients };
+  return await sendFields(fields, choice, settings);
 }
 
-async function sendStrictly(fields: MessageFields, options: SendMassMailOptions): Promise<number> {
-  const message = toMessage(fields, mailSettings());
+/**
+ * Sends one message to `ADMINS`, from `SERVER_EMAIL`, with `EMAIL_SUBJECT_PREFIX` before its subject; Django's
+ * `mail_admins`. Without any admin it resolves, and no connection is opened.
+ *
+ * @throws as {@link sendMail}.
+ */
+export async function mailAdmins(subject: string, message: string, options: MailAdminsOptions = {}): Promise<void> {
+  await mailPeople("admins", subject, message, options);
+}
+
+/** The same to `MANAGERS`; Django's `mail_managers`. @throws as {@link sendMail}. */
+export async function mailManagers(subject: string, message: string, options: MailAdminsOptions = {}): Promise<void> {
+  await mailPeople("managers", subject, message, options);
+}
+
+async function mailPeople(
+  people: "admins" | "managers",
+  subject: string,
+  text: string,
+  options: MailAdminsOptions,
+): Promise<void> {
+  const settings = configured();
+  const { serverEmail, subjectPrefix, [people]: to } = settings;
+  if (to.length === 0) return;
+  const choice = chosen(options, settings, PEOPLE_NAMES);
+  const fields = { subject: `${subjectPrefix}${subject}`, text, html: options.html, from: serverEmail, to };
+  await sendFields(fields, choice, settings);
+}
+
+async function sendFields(fields: MessageFields, choice: Choice, settings: MailSettings): Promise<number> {
+  if (choice.isSilent) return await sendSeries([fields], choice, settings, {});
+  const message = toMessage(fields, settings);
   message.toBytes();
   if (message.recipients().length === 0) return 0;
-  return await withConnection(options, async (transport) => {
+  return await choice.use(async (transport) => {
     await createMailer({ transport }).send(message);
     return 1;
   });
 }
+
+/** The messages of {@link sendMassMail}. */
+type Source = Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>;
 
 /**
  * Sends any number of messages over one connection; Django's `send_mass_mail`. Every message is tried.
@@ -69,25 +118,35 @@ async function sendStrictly(fields: MessageFields, options: SendMassMailOptions)
  * @returns of how many at least one recipient's server accepted.
  * @throws {DeliveryError} with the `count` and the `receipts` of those that failed; where the sending was cut short, also
  * with its `cause` and the `nextIndex` of the first message without a verdict.
+ * @throws {SettingsError | MessageError} naming the setting or option.
  * @throws {AuthError | SmtpError} with `nextIndex` 0, when there is no connection to be had.
  */
-export async function sendMassMail(
-  messages: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
-  options: SendMassMailOptions = {},
+export async function sendMassMail(messages: Source, options: SendMassMailOptions = {}): Promise<number> {
+  const settings = configured();
+  const choice = chosen(options, settings, MASS_NAMES);
+  checkConnections(options.connections);
+  return await sendSeries(messages, choice, settings, { connections: options.connections });
+}
+
+async function sendSeries(
+  messages: Source,
+  { isSilent, use }: Choice,
+  settings: MailSettings,
+  options: DeliverOptions,
 ): Promise<number> {
-  const settings = mailSettings();
   const tally: Tally = { count: 0, failed: [] };
-  await withConnection(options, async (transport) => {
+  await use(async (transport) => {
     try {
-      for await (const receipt of transport.deliver(toMessages(messages, settings))) {
+      for await (const receipt of transport.deliver(toMessages(messages, settings), options)) {
         if (receipt.status === "accepted" || receipt.status === "partial") tally.count++;
-        else tally.failed.push(receipt);
+        else if (!isSilent) tally.failed.push(receipt);
       }
     } catch (error) {
-      if (options.failSilently !== true || !(error instanceof PosthasteError)) throw interrupted(tally, error);
+      const isSilenced = isSilent && error instanceof PosthasteError && !(error instanceof SettingsError);
+      if (!isSilenced) throw interrupted(tally, error);
     }
   });
-  if (tally.failed.length > 0 && options.failSilently !== true) throw incomplete(tally);
+  if (tally.failed.length > 0) throw incomplete(tally);
   return tally.count;
 }
 
@@ -119,16 +178,30 @@ function interrupted({ count, failed: unsorted }: Tally, cause: unknown): unknow
   return error;
 }
 
-async function* toMessages(
-  source: Iterable<MailTuple | MessageFields> | AsyncIterable<MailTuple | MessageFields>,
+/** A source that is synchronous stays so: an asynchronous generator in between would cost 2 µs a message. */
+function toMessages(
+  source: Source,
+  settings: MailSettings,
+): Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage> {
+  return Symbol.iterator in source ? makeEach(source, settings) : makeEachLater(source, settings);
+}
+
+function* makeEach(source: Iterable<MailTuple | MessageFields>, settings: MailSettings): Generator<DeliverableMessage> {
+  for (const item of source) yield toDeliverable(item, settings);
+}
+
+async function* makeEachLater(
+  source: AsyncIterable<MailTuple | MessageFields>,
   settings: MailSettings,
 ): AsyncGenerator<DeliverableMessage> {
-  for await (const item of source) {
-    try {
-      yield toMessage(isTuple(item) ? fieldsOf(item) : item, settings);
-    } catch (error) {
-      yield unmakable(error);
-    }
+  for await (const item of source) yield toDeliverable(item, settings);
+}
+
+function toDeliverable(item: MailTuple | MessageFields, settings: MailSettings): DeliverableMessage {
+  try {
+    return toMessage(isTuple(item) ? fieldsOf(item) : item, settings);
+  } catch (error) {
+    return unmakable(error);
   }
 }
 
@@ -141,43 +214,6 @@ function toMessage(fields: MessageFields, { from, useLocalTime }: MailSettings):
   return new Message({ localTime: useLocalTime, ...fields, ...(needsFrom && { from }) });
 }
 
-/** One item's fault is that item's verdict, and the others go out. */
-function unmakable(error: unknown): DeliverableMessage {
-  const fail = (): never => {
-    throw error;
-  };
-  return { messageId: "", envelope: fail, toBytes: fail };
-}
-
 function isTuple(item: MailTuple | MessageFields): item is MailTuple {
   return Array.isArray(item);
-}
-
-/** Runs on the connection that was given, or on one of its own, which is closed before the result is there. */
-async function withConnection<T>(options: SendMassMailOptions, work: (transport: Transport) => Promise<T>): Promise<T> {
-  const { connection, authUser, authPassword } = options;
-  if (connection !== undefined) {
-    if (authUser !== undefined || authPassword !== undefined) throw conflict();
-    return await work(connection);
-  }
-  const transport = getConnection(withCredentials(mailSettings(), authUser, authPassword));
-  try {
-    return await work(transport);
-  } finally {
-    await transport.close();
-  }
-}
-
-function withCredentials(settings: MailSettings, authUser?: string, authPassword?: string): MailSettings {
-  if (authUser === undefined && authPassword === undefined) return settings;
-  const user = authUser ?? settings.auth?.user;
-  const password = authPassword ?? settings.auth?.password;
-  if (user !== undefined && password !== undefined) return { ...settings, auth: { user, password } };
-  const field = user === undefined ? "authUser" : "authPassword";
-  throw new MessageError("bad-value", `${field}: needed beside the other, here or in the settings`, { field });
-}
-
-function conflict(): MessageError {
-  const message = "connection: it has its own credentials; leave out authUser and authPassword";
-  return new MessageError("conflicting-settings", message, { field: "connection" });
 }

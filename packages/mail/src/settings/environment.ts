@@ -1,124 +1,173 @@
 import { SettingsError } from "../errors.ts";
 import { parseEmailUrl } from "./email-url.ts";
+import type { Backend, MailerSettings, MailSettings } from "./mail-settings.ts";
+import { mailerSettings, type OptionName, type OptionSource, serverSettings, VARIABLES } from "./mailer-options.ts";
+import type { ServerSettings } from "./mailer-options.ts";
+import { definedMailers, type MailerDefinition } from "./mailers.ts";
+import { backendOf, booleanOf, conflict, peopleOf, textOf } from "./setting-value.ts";
+import { nearestOf } from "./spelling.ts";
 
 /** The environment, or an object in its shape. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the environment says about mail, under Django's names. */
-export interface MailSettings {
-  /** `EMAIL_BACKEND`. Default: `smtp`. */
-  readonly backend: Backend;
-  /** `EMAIL_HOST`. Default: `localhost`. */
-  readonly host: string;
-  /** `EMAIL_PORT`. Default: 465 for implicit TLS, 587 where STARTTLS was asked for, else 25. */
-  readonly port: number;
-  /** `EMAIL_HOST_USER` and `EMAIL_HOST_PASSWORD`; undefined unless both are set, as in Django. */
-  readonly auth: { readonly user: string; readonly password: string } | undefined;
-  /**
-   * `EMAIL_USE_SSL` or port 465: `implicit`. `EMAIL_USE_TLS`: `starttls`, required. Neither set: undefined, which is
-   * `none` for a loopback host and `starttls` for any other. `EMAIL_USE_TLS=false`: `none`.
-   */
-  readonly tls: "implicit" | "starttls" | "none" | undefined;
-  /** `EMAIL_TIMEOUT`, here in milliseconds: for connecting, the greeting and each command. Default: RFC 5321's. */
-  readonly timeout: number | undefined;
-  /** `DEFAULT_FROM_EMAIL`. Default: `webmaster@localhost`. */
-  readonly from: string;
-  /** `EMAIL_USE_LOCALTIME`: whether Date fields are in this process's time zone. Default: false, UTC. */
-  readonly useLocalTime: boolean;
-  /** The setting that names the server; undefined where none does, and the host is its default. */
-  readonly namedBy: "EMAIL_HOST" | "EMAIL_URL" | undefined;
+/** The settings as an object, under the names of the environment. What is undefined is not set. */
+export interface SettingsObject {
+  readonly EMAIL_BACKEND?: Backend | undefined;
+  readonly EMAIL_URL?: string | undefined;
+  readonly EMAIL_HOST?: string | undefined;
+  readonly EMAIL_PORT?: number | string | undefined;
+  readonly EMAIL_HOST_USER?: string | undefined;
+  readonly EMAIL_HOST_PASSWORD?: string | undefined;
+  readonly EMAIL_USE_TLS?: boolean | string | undefined;
+  readonly EMAIL_USE_SSL?: boolean | string | undefined;
+  readonly EMAIL_SSL_CERTFILE?: string | undefined;
+  readonly EMAIL_SSL_KEYFILE?: string | undefined;
+  /** In seconds. */
+  readonly EMAIL_TIMEOUT?: number | string | undefined;
+  readonly EMAIL_FILE_PATH?: string | undefined;
+  /** An empty string is no prefix. */
+  readonly EMAIL_SUBJECT_PREFIX?: string | undefined;
+  readonly EMAIL_USE_LOCALTIME?: boolean | string | undefined;
+  readonly DEFAULT_FROM_EMAIL?: string | undefined;
+  readonly SERVER_EMAIL?: string | undefined;
+  readonly ADMINS?: readonly string[] | string | undefined;
+  readonly MANAGERS?: readonly string[] | string | undefined;
+  readonly MAILERS?: Readonly<Record<string, MailerDefinition>> | string | undefined;
 }
 
-export type Backend = "smtp" | "console" | "memory";
+type SettingName = keyof SettingsObject;
 
-const BACKENDS: readonly Backend[] = ["smtp", "console", "memory"];
-const SERVER_SETTINGS = ["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_SSL"];
-/** A day: more is a mistake in the unit. */
-const TIMEOUT_LIMIT = 86_400;
+const NAMES: Readonly<Record<SettingName, true>> = {
+  EMAIL_BACKEND: true,
+  EMAIL_URL: true,
+  EMAIL_HOST: true,
+  EMAIL_PORT: true,
+  EMAIL_HOST_USER: true,
+  EMAIL_HOST_PASSWORD: true,
+  EMAIL_USE_TLS: true,
+  EMAIL_USE_SSL: true,
+  EMAIL_SSL_CERTFILE: true,
+  EMAIL_SSL_KEYFILE: true,
+  EMAIL_TIMEOUT: true,
+  EMAIL_FILE_PATH: true,
+  EMAIL_SUBJECT_PREFIX: true,
+  EMAIL_USE_LOCALTIME: true,
+  DEFAULT_FROM_EMAIL: true,
+  SERVER_EMAIL: true,
+  ADMINS: true,
+  MANAGERS: true,
+  MAILERS: true,
+};
+
+const PREFIX = "EMAIL_";
+const VARIABLE_NAMES = Object.keys(NAMES).filter((name) => name.startsWith(PREFIX));
+/** What a server's URL says itself. EMAIL_USE_TLS may stand beside it: it says what `smtp:` leaves open. */
+const BESIDE_NO_URL = ["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_SSL"] as const;
+const BESIDE_NO_MAILERS = ["EMAIL_URL", "EMAIL_BACKEND", ...Object.values(VARIABLES)] as const;
+
+type Get = (name: SettingName) => unknown;
 
 /**
- * Reads the settings. An empty value is as none.
+ * Reads the settings from the environment, which may hold anything else too. An empty value is as none.
  *
  * @param environment default: `process.env`.
- * @throws {SettingsError} naming the setting, never its value.
+ * @throws {SettingsError} naming the setting, never its value; also for an `EMAIL_` variable that is a known one
+ * misspelt, since mail that goes out without its password or TLS is worse than none.
  */
 export function mailSettings(environment: Environment = process.env): MailSettings {
-  const get = (name: string): string | undefined => (environment[name] === "" ? undefined : environment[name]);
-  const server = get("EMAIL_URL") === undefined ? serverSettings(get) : urlSettings(get);
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith(PREFIX) && !Object.hasOwn(NAMES, name)) checkSpelling(name);
+  }
+  return settingsOf((name) => (environment[name] === "" ? undefined : environment[name]));
+}
+
+/**
+ * The same from an object, where every name must be a setting's.
+ *
+ * @throws {SettingsError} naming the setting, never its value.
+ */
+export function mailSettingsFrom(object: SettingsObject): MailSettings {
+  for (const name of Object.keys(object)) if (!Object.hasOwn(NAMES, name)) throw unknown(name, Object.keys(NAMES));
+  return settingsOf((name) => {
+    const value = object[name];
+    return value === "" && name !== "EMAIL_SUBJECT_PREFIX" ? undefined : value;
+  });
+}
+
+function checkSpelling(name: string): void {
+  const near = nearestOf(name, VARIABLE_NAMES, PREFIX);
+  if (near !== undefined) throw unknown(name, [near]);
+}
+
+function unknown(setting: string, names: readonly string[]): SettingsError {
+  const near = names.length === 1 ? names[0] : nearestOf(setting, names);
+  const hint = near === undefined ? `allowed are ${names.join(", ")}` : `did you mean ${near}?`;
+  return new SettingsError("unknown-setting", `${setting}: there is no such setting; ${hint}`, { setting });
+}
+
+function settingsOf(get: Get): MailSettings {
+  const defined = get("MAILERS") === undefined ? undefined : mailersOf(get);
+  const mailers = defined ?? Object.freeze({ default: ownMailer(get) });
+  const admins = peopleOf("ADMINS", get("ADMINS")) ?? [];
   return Object.freeze({
-    ...server,
-    backend: backendOf(get("EMAIL_BACKEND")),
-    timeout: timeoutOf(get("EMAIL_TIMEOUT")),
-    from: get("DEFAULT_FROM_EMAIL") ?? "webmaster@localhost",
+    ...(Object.hasOwn(mailers, "default") ? mailers.default : NO_MAILER),
+    mailers,
+    from: textOf("DEFAULT_FROM_EMAIL", get("DEFAULT_FROM_EMAIL")) ?? "webmaster@localhost",
+    serverEmail: textOf("SERVER_EMAIL", get("SERVER_EMAIL")) ?? "root@localhost",
+    admins,
+    managers: peopleOf("MANAGERS", get("MANAGERS")) ?? admins,
+    subjectPrefix: textOf("EMAIL_SUBJECT_PREFIX", get("EMAIL_SUBJECT_PREFIX")) ?? "[Django] ",
     useLocalTime: booleanOf("EMAIL_USE_LOCALTIME", get("EMAIL_USE_LOCALTIME")) ?? false,
   });
 }
 
-type Server = Pick<MailSettings, "host" | "port" | "auth" | "tls" | "namedBy">;
-type Get = (name: string) => string | undefined;
+/** Where MAILERS has no `default`: Django's `MAILERS = {}` turns mail off. */
+const NO_MAILER: Omit<MailerSettings, "backend"> & { readonly backend: undefined } = {
+  alias: "default",
+  backend: undefined,
+  host: "localhost",
+  port: 25,
+  auth: undefined,
+  tls: undefined,
+  timeout: undefined,
+  certFile: undefined,
+  keyFile: undefined,
+  filePath: undefined,
+  failSilently: false,
+  options: Object.freeze({}),
+  namedBy: "MAILERS",
+};
 
-function serverSettings(get: Get): Server {
-  const useTls = booleanOf("EMAIL_USE_TLS", get("EMAIL_USE_TLS"));
-  const useSsl = booleanOf("EMAIL_USE_SSL", get("EMAIL_USE_SSL"));
-  if (useTls === true && useSsl === true) throw conflict("EMAIL_USE_TLS", "EMAIL_USE_SSL");
-  const port = portOf(get("EMAIL_PORT")) ?? (useSsl === true ? 465 : useTls === true ? 587 : 25);
-  const implicit = useSsl === true || (port === 465 && useTls !== true && useSsl !== false);
-  const tls = implicit ? "implicit" : useTls === true ? "starttls" : useTls === false ? "none" : undefined;
-  const [user, password] = [get("EMAIL_HOST_USER"), get("EMAIL_HOST_PASSWORD")];
-  return {
-    host: get("EMAIL_HOST") ?? "localhost",
-    port,
-    tls,
-    auth: user === undefined || password === undefined ? undefined : { user, password },
-    namedBy: get("EMAIL_HOST") === undefined ? undefined : "EMAIL_HOST",
+function mailersOf(get: Get): Readonly<Record<string, MailerSettings>> {
+  const beside = BESIDE_NO_MAILERS.find((name) => get(name) !== undefined);
+  if (beside !== undefined) throw conflict("MAILERS", beside);
+  return definedMailers(get("MAILERS"));
+}
+
+function ownMailer(get: Get): MailerSettings {
+  const variable = (option: OptionName): SettingName | undefined =>
+    option === "fail_silently" ? undefined : VARIABLES[option];
+  const source: OptionSource = {
+    get: (option) => {
+      const name = variable(option);
+      return name === undefined ? undefined : get(name);
+    },
+    name: (option) => variable(option) ?? option,
   };
+  const server =
+    get("EMAIL_URL") === undefined
+      ? serverSettings(source, get("EMAIL_HOST") === undefined ? undefined : "EMAIL_HOST")
+      : urlSettings(get);
+  return mailerSettings("default", backendOf("EMAIL_BACKEND", get("EMAIL_BACKEND")), source, server);
 }
 
 /** `EMAIL_USE_TLS` beside the URL says what its `smtp:` leaves open: `false` is the word for plain to another host. */
-function urlSettings(get: Get): Server {
-  const beside = SERVER_SETTINGS.find((name) => get(name) !== undefined);
+function urlSettings(get: Get): ServerSettings {
+  const beside = BESIDE_NO_URL.find((name) => get(name) !== undefined);
   if (beside !== undefined) throw conflict("EMAIL_URL", beside);
-  const url = parseEmailUrl(get("EMAIL_URL") ?? "");
+  const url = parseEmailUrl(textOf("EMAIL_URL", get("EMAIL_URL")) ?? "");
   const useTls = booleanOf("EMAIL_USE_TLS", get("EMAIL_USE_TLS"));
   if (url.tls === "implicit" && useTls !== undefined) throw conflict("EMAIL_URL", "EMAIL_USE_TLS");
   const tls = useTls === undefined ? url.tls : useTls ? "starttls" : "none";
   return { ...url, tls, namedBy: "EMAIL_URL" };
-}
-
-function booleanOf(setting: string, value: string | undefined): boolean | undefined {
-  if (value === undefined) return undefined;
-  if (/^(?:true|1)$/i.test(value)) return true;
-  if (/^(?:false|0)$/i.test(value)) return false;
-  throw bad(setting, "true, false, 1 or 0");
-}
-
-function portOf(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const port = /^[0-9]{1,5}$/.test(value) ? Number(value) : 0;
-  if (port < 1 || port > 65_535) throw bad("EMAIL_PORT", "a whole number from 1 to 65535");
-  return port;
-}
-
-function timeoutOf(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const seconds = /^[0-9]+(?:\.[0-9]+)?$/.test(value) ? Number(value) : 0;
-  if (!(seconds > 0 && seconds <= TIMEOUT_LIMIT))
-    throw bad("EMAIL_TIMEOUT", `seconds, above 0 and up to ${TIMEOUT_LIMIT}`);
-  return seconds * 1000;
-}
-
-function backendOf(value: string | undefined): Backend {
-  const backend = BACKENDS.find((known) => known === (value ?? "smtp"));
-  if (backend === undefined) throw bad("EMAIL_BACKEND", BACKENDS.join(", "));
-  return backend;
-}
-
-function bad(setting: string, allowed: string): SettingsError {
-  return new SettingsError("bad-setting", `${setting}: not allowed; it must be ${allowed}`, { setting });
-}
-
-function conflict(setting: string, other: string): SettingsError {
-  return new SettingsError("conflicting-settings", `${setting} and ${other} contradict each other; keep one of them`, {
-    setting,
-  });
 }
