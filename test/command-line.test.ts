@@ -3,12 +3,16 @@ import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
+import { shareCompiled } from "./peer/compile-cache.ts";
+import { localhostCertificate } from "./peer/certificate.ts";
 import { posthaste, startService, temporaryFolder } from "./peer/posthaste.ts";
 import { startSmtpPeer } from "./peer/smtp-peer.ts";
 
+shareCompiled();
+
 test("--help says what each command does, with examples, and exits with 0", async () => {
-  for (const command of [[], ["serve"], ["inbox"], ["sendtestemail"]]) {
+  for (const command of [[], ["serve"], ["inbox"], ["send"], ["send-mass"], ["check"], ["sendtestemail"]]) {
     const { code, stdout } = await posthaste([...command, "--help"], ".");
     assert.equal(code, 0);
     assert.match(stdout, /Usage: posthaste/);
@@ -16,8 +20,10 @@ test("--help says what each command does, with examples, and exits with 0", asyn
   }
 });
 
+const MAIL = ["send", "--to", "kim@example.com", "--subject", "x", "--text", "x"];
+
 const BAD: readonly [name: string, parameters: string[], environment: NodeJS.ProcessEnv, says: RegExp][] = [
-  ["an unknown command", ["send"], {}, /unknown command/],
+  ["an unknown command", ["sent"], {}, /unknown command/],
   ["an unknown flag", ["serve", "--prot", "1"], {}, /unknown option/],
   ["a port that is none", ["serve", "--port", "http"], {}, /--port.*0 to 65535/],
   ["a port in the environment that is none", ["serve"], { PORT: "99999" }, /PORT.*0 to 65535/],
@@ -52,7 +58,21 @@ const BAD: readonly [name: string, parameters: string[], environment: NodeJS.Pro
     { POSTHASTE_KEYS: "hunter2" },
     /POSTHASTE_KEYS/,
   ],
-  ["no address to send to", ["sendtestemail"], {}, /missing required argument/],
+  ["no address to send to", ["sendtestemail"], {}, /--managers or --admins/],
+  ["no admins to send to", ["sendtestemail", "--admins"], {}, /ADMINS: not set/],
+  ["a bad setting to check", ["check"], { EMAIL_PORT: "smtp" }, /EMAIL_PORT/],
+  ["a server to try that there is none of", ["check", "--connect"], { EMAIL_BACKEND: "console" }, /--connect.*console/],
+  ["a mail without a subject", ["send", "--to", "kim@example.com", "--text", "x"], {}, /--subject/],
+  ["a mail without a body", ["send", "--to", "kim@example.com", "--subject", "x"], {}, /--text: not given/],
+  ["a mail without a recipient", ["send", "--subject", "x", "--text", "x"], {}, /--to: not given/],
+  ["a text given twice", [...MAIL, "--text-file", "-"], {}, /--text: given twice/],
+  ["an attachment that is not there", [...MAIL, "--attach", "none.pdf"], {}, /--attach: none\.pdf: .*ENOENT/],
+  ["a header field without a colon", [...MAIL, "--header", "X-A"], {}, /--header/],
+  ["a mailer that there is none of", [...MAIL, "--using", "news"], {}, /MAILERS\["news"\]/],
+  ["an address with a line break", [...MAIL, "--cc", "lee@example.com\nBcc: x@example.com"], {}, /cc\[0\]/],
+  ["a mass mailing without a file", ["send-mass", "--to", "x", "--subject", "x"], {}, /missing required argument/],
+  ["a file of another kind", ["send-mass", "people.xlsx", "--subject", "x"], {}, /people\.xlsx.*\.csv/],
+  ["a file that is not there", ["send-mass", "people.csv", "--subject", "x"], {}, /people\.csv.*ENOENT/],
   ["a bad author", ["sendtestemail", "kim@example.com"], { DEFAULT_FROM_EMAIL: "nobody" }, /DEFAULT_FROM_EMAIL/],
   ["a bad author of the service", ["serve"], { DEFAULT_FROM_EMAIL: "no address" }, /DEFAULT_FROM_EMAIL/],
   // The development inbox shows every link, so it is for this machine alone.
@@ -112,17 +132,19 @@ const BAD: readonly [name: string, parameters: string[], environment: NodeJS.Pro
   ],
 ];
 
-for (const [name, parameters, environment, says] of BAD) {
-  test(`${name} is a clear error, and nothing starts`, async () => {
-    await using folder = await temporaryFolder();
-    const { code, stdout, stderr } = await posthaste(parameters, folder.path, environment);
-    assert.equal(code, 2);
-    assert.match(stderr, says);
-    assert.deepEqual(await readdir(folder.path), [], "nothing was written");
-    assert.doesNotMatch(stderr, /\n {4}at |hunter2/, "no stack, no secret");
-    assert.doesNotMatch(stdout, /listens/);
-  });
-}
+describe("what is wrong with a command or setting is a clear error, and nothing starts", { concurrency: 3 }, () => {
+  for (const [name, parameters, environment, says] of BAD) {
+    test(name, async () => {
+      await using folder = await temporaryFolder();
+      const { code, stdout, stderr } = await posthaste(parameters, folder.path, environment);
+      assert.equal(code, 2);
+      assert.match(stderr, says);
+      assert.deepEqual(await readdir(folder.path), [], "nothing was written");
+      assert.doesNotMatch(stderr, /\n {4}at |hunter2/, "no stack, no secret");
+      assert.doesNotMatch(stdout, /listens/);
+    });
+  }
+});
 
 test("a taken port is a clear error that names the flag", async () => {
   const server = createServer().listen(0, "127.0.0.1");
@@ -210,13 +232,110 @@ test("sendtestemail says each recipient's verdict, and exits with 0 only when al
     ".",
     environment,
   );
-  assert.equal(partial.code, 1);
+  assert.equal(partial.code, 3);
   const receipt = JSON.parse(partial.stdout) as { status: string; recipients: { status: string }[] };
   assert.deepEqual(
     [receipt.status, receipt.recipients.map(({ status }) => status)],
     ["partial", ["accepted", "refused"]],
   );
   assert.match(peer.messages[0]?.content ?? "", /If you're reading this, it was successful\./);
+});
+
+test("sendtestemail goes to the addresses, the managers and the admins, as Django's does", async () => {
+  await using peer = await startSmtpPeer();
+  const environment = {
+    EMAIL_HOST: "127.0.0.1",
+    EMAIL_PORT: String(peer.port),
+    ADMINS: "Ops <ops@example.com>",
+    MANAGERS: "boss@example.com",
+    SERVER_EMAIL: "server@example.com",
+  };
+  const sent = await posthaste(["sendtestemail", "kim@example.com", "--admins", "--managers"], ".", environment);
+  assert.equal(sent.code, 0, sent.stderr);
+  assert.deepEqual(
+    peer.messages.map(({ forwardPaths, reversePath }) => [reversePath, forwardPaths]),
+    [
+      ["webmaster@localhost", ["kim@example.com"]],
+      ["server@example.com", ["boss@example.com"]],
+      ["server@example.com", ["ops@example.com"]],
+    ],
+  );
+  assert.match(peer.messages[2]?.content ?? "", /^Subject: \[Django\] Test email from /m);
+  const news = { BACKEND: "smtp", OPTIONS: { host: "127.0.0.1", port: peer.port } };
+  const mailers = { MAILERS: JSON.stringify({ default: { BACKEND: "console" }, news }) };
+  const using = await posthaste(["sendtestemail", "lee@example.com", "--using", "news"], ".", mailers);
+  assert.equal(using.code, 0, using.stderr);
+  assert.deepEqual(peer.messages[3]?.forwardPaths, ["lee@example.com"]);
+});
+
+test("send takes a mail from flags and files, and its exit code says what became of it", async () => {
+  await using peer = await startSmtpPeer();
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, "letter.html"), "<p>안녕하세요</p>");
+  await writeFile(join(folder.path, "data.bin"), Buffer.from([0, 1, 2, 255]));
+  const environment = { EMAIL_HOST: "127.0.0.1", EMAIL_PORT: String(peer.port) };
+  const send = (to: string[], ...more: string[]): ReturnType<typeof posthaste> =>
+    posthaste(
+      ["send", ...to.flatMap((each) => ["--to", each]), "--subject", "보고서", ...more],
+      folder.path,
+      environment,
+    );
+  const whole = ["--from", "김 <kim@example.com>", "--bcc", "b@example.com", "--reply-to", "r@example.com"];
+  const parts = ["--text", "hello", "--html-file", "letter.html", "--attach", "data.bin", "--header", "X-A: 1"];
+  const accepted = await send(["lee@example.com"], ...whole, ...parts);
+  assert.equal(accepted.code, 0, accepted.stderr);
+  assert.match(accepted.stdout, /^accepted {2}lee@example\.com .*\naccepted {2}b@example\.com/);
+  const [message] = peer.messages;
+  assert.deepEqual(message?.forwardPaths, ["lee@example.com", "b@example.com"]);
+  for (const part of [/^X-A: 1\r$/m, /^Reply-To: r@example\.com\r$/m, /filename=data\.bin/, /\r\nAAEC\/w==\r\n/]) {
+    assert.match(message?.content ?? "", part);
+  }
+  const codes = await Promise.all([
+    send(["lee@example.com", "refused@example.com"], "--text", "x"),
+    send(["refused@example.com"], "--text", "x"),
+    send(["deferred@example.com"], "--text", "x"),
+  ]);
+  assert.deepEqual(
+    codes.map(({ code }) => code),
+    [3, 1, 4],
+  );
+});
+
+test("check prints what the settings were understood as, without secrets, and tries the server", async () => {
+  const keys = await localhostCertificate();
+  await using peer = await startSmtpPeer({ ...keys, disabledCommands: [] });
+  const environment = {
+    EMAIL_URL: `smtp://kim:secret@localhost:${peer.port}`,
+    EMAIL_USE_TLS: "true",
+    DEFAULT_FROM_EMAIL: "kim@example.com",
+    NODE_EXTRA_CA_CERTS: "ca.pem",
+  };
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, "ca.pem"), keys.cert);
+  const good = await posthaste(["check", "--connect"], folder.path, environment);
+  assert.equal(good.code, 0, good.stderr + good.stdout);
+  assert.match(good.stdout, /user +kim\n +password +\*\*\*\n/);
+  assert.match(
+    good.stdout,
+    /tls +TLSv1\.[23], and the certificate holds: for .*localhost.*, until \d{4}-\d\d-\d\d, \d+ days left\n +login +\w+\n/,
+  );
+  assert.match(good.stdout, /round trip +\d+\.\d ms\n +takes mail\n/);
+  assert.doesNotMatch(good.stdout + good.stderr, /secret/);
+  assert.deepEqual([peer.messages.length, peer.credentials], [0, ["kim:secret"]]);
+  const bad = await posthaste(["check", "--connect", "--json"], folder.path, {
+    ...environment,
+    NODE_EXTRA_CA_CERTS: "",
+  });
+  assert.equal(bad.code, 1);
+  const { server } = JSON.parse(bad.stdout) as { server: { tls?: object; error: string } };
+  assert.equal(server.tls, undefined);
+  assert.match(server.error, /certificate/i);
+});
+
+test("check exits with 1 where production would send nothing", async () => {
+  const { code, stdout } = await posthaste(["check", "--deploy"], ".", { EMAIL_BACKEND: "console" });
+  assert.equal(code, 1);
+  assert.match(stdout, /^error mail\.E001: /m);
 });
 
 test("the inbox alone takes mail and shows it", async () => {

@@ -1,7 +1,10 @@
 import { AddressError, PosthasteError, SettingsError } from "posthaste";
 
-/** What the process answers its caller with: all went well; something failed; the command or a setting is wrong. */
-export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+/**
+ * What the process answers its caller with. Of mail: `ok` all recipients' servers accepted, `partial` some, `failure` none,
+ * `trouble` none, but a later attempt may succeed; `stopped` is what shells give for Ctrl-C.
+ */
+export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3, trouble: 4, stopped: 130 } as const;
 
 /** Prints an error for a person, without a stack, and says how the process ends. */
 export function report(error: unknown): number {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { flag, unsetEmpty } from "./flags.ts";
 import type { InboxFlags } from "./inbox-command.ts";
-import type { SendTestEmailFlags } from "./send-test-email.ts";
+import { addMailCommands } from "./mail-commands.ts";
 import type { ServeFlags } from "./serve-settings.ts";
 
 const SERVE_HELP = `
@@ -19,13 +19,6 @@ const INBOX_HELP = `
 Examples:
   $ posthaste inbox
   $ posthaste inbox --port 8025 --inbox-smtp-port 2525`;
-
-const TEST_HELP = `
-The settings are those of the environment. It exits with 0 when every recipient's server accepted the mail.
-
-Examples:
-  $ EMAIL_URL=smtp://user:password@mail.example.com:587 posthaste sendtestemail kim@example.com
-  $ posthaste sendtestemail --json kim@example.com lee@example.com`;
 
 /** The command line. A command is loaded when it runs, so that --help answers at once. `onExit` is told the exit code where it is not 0. */
 export function createProgram(onExit: (code: number) => void): Command {
@@ -53,16 +46,7 @@ export function createProgram(onExit: (code: number) => void): Command {
     .addOption(flag.inboxSmtpPort())
     .addHelpText("after", INBOX_HELP)
     .action(async (flags: InboxFlags) => await (await import("./inbox-command.ts")).runInbox(flags));
-  program
-    .command("sendtestemail")
-    .description("send one mail, to see whether the settings work")
-    .argument("<email...>", "to whom")
-    .option("--json", "print the receipt as JSON")
-    .addHelpText("after", TEST_HELP)
-    .action(async (to: string[], flags: SendTestEmailFlags) => {
-      const { sendTestEmail } = await import("./send-test-email.ts");
-      onExit(await sendTestEmail(to, flags));
-    });
+  addMailCommands(program, onExit);
   for (const { options } of program.commands) unsetEmpty(process.env, options);
   return program;
 }

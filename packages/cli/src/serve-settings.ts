@@ -1,5 +1,6 @@
 import { parseKeyRing, parsePublicUrl } from "@posthaste/accounts";
-import { type Environment, isLoopback, mailSettings, type MailSettings, parseMailbox } from "posthaste";
+import { type Environment, isLoopback, type MailSettings } from "posthaste";
+import { checkedMail } from "./checked-mail.ts";
 import { databasePath, developmentKeys } from "./data-folder.ts";
 import { badSetting, missingSetting } from "./exit.ts";
 
@@ -44,17 +45,6 @@ export function serveSettings(flags: ServeFlags, environment: Environment = proc
   if (!isLoopback(flags.host)) checkOpen(withInbox, publicUrl);
   const path = databasePath(flags.database);
   return { databasePath: path, keys: () => (keys === "" ? developmentKeys() : keys), mail, withInbox, publicUrl };
-}
-
-/** The settings for mail, with an author that mail can have. */
-export function checkedMail(environment: Environment = process.env): MailSettings {
-  const mail = mailSettings(environment);
-  try {
-    parseMailbox(mail.from, "DEFAULT_FROM_EMAIL");
-  } catch (error) {
-    throw badSetting("DEFAULT_FROM_EMAIL", "not a mailbox such as Example <accounts@example.com>", error);
-  }
-  return mail;
 }
 
 function isPublic(publicUrl: string): boolean {

@@ -41,6 +41,7 @@ export {
   type ConnectionEvent,
   logWire,
   type ReplyEvent,
+  type TlsDetails,
   type VerdictEvent,
 } from "./smtp/client/diagnostics.ts";
 export {

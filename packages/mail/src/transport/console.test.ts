@@ -6,10 +6,11 @@ import type { DeliverableMessage } from "../delivery.ts";
 import { Message } from "../message/message.ts";
 import { type ConsoleOptions, consoleTransport } from "./console.ts";
 
-const COLOUR = ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS"];
+const COLOUR = ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS", "CI", "TERM", "TMUX", "COLORTERM"];
 const before = COLOUR.map((name) => [name, process.env[name]] as const);
 beforeEach(() => {
   for (const name of COLOUR) delete process.env[name];
+  process.env.TERM = "xterm-256color";
 });
 afterEach(() => {
   for (const [name, value] of before) {

@@ -9,8 +9,20 @@ export interface ConnectionEvent {
   readonly connection: number;
   readonly host: string;
   readonly port: number;
+  /** Of `ready`: what secures it; undefined for a connection in clear. */
+  readonly tls?: TlsDetails | undefined;
   /** Of `ended`: why, where it was not in peace. */
   readonly error?: SmtpError | undefined;
+}
+
+/** What secures a connection. */
+export interface TlsDetails {
+  /** Such as `TLSv1.3`. */
+  readonly protocol: string;
+  /** For whom the server's certificate is: its names, or else its common name. */
+  readonly names: readonly string[];
+  /** Until when the certificate holds. */
+  readonly validTo: Date;
 }
 
 /** On `posthaste:command`: a command left. What authenticates stands as `***`, and content does not appear. */

@@ -5,9 +5,9 @@ import type { Schedule } from "../protocol/schedule.ts";
 import type { TransactionRequest } from "../protocol/transaction.ts";
 import { type Exchange, mechanismNames, startExchange } from "../sasl/mechanism.ts";
 import { Deadline, timeoutFor } from "./deadline.ts";
-import { publishCommand, publishReply } from "./diagnostics.ts";
+import { publishCommand, publishReply, type TlsDetails } from "./diagnostics.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
-import { addressLiteral, type Channel, upgradeChannel } from "./socket.ts";
+import { addressLiteral, type Channel, tlsDetails, upgradeChannel } from "./socket.ts";
 
 /** What the dialogue does not do by itself. */
 export type SessionOutput<Request extends TransactionRequest> = Exclude<
@@ -83,6 +83,11 @@ export class Dialogue<Request extends TransactionRequest> {
   /** Whether somebody waits for leave to go on. */
   get isHeld(): boolean {
     return this.#held > 0;
+  }
+
+  /** What secures the channel. */
+  get tls(): TlsDetails | undefined {
+    return tlsDetails(this.#channel);
   }
 
   /** Does what the machine put out. What leaves together, in all calls within this one, is one write. */

@@ -89,7 +89,6 @@ export class SmtpSession {
     } finally {
       signal?.removeEventListener("abort", onAbort);
     }
-    // It may have ended in the same packet that made it ready.
     if (session.#failure !== undefined) throw session.#failure;
     session.#publish("ready");
     session.#dialogue.keepAlive(false);
@@ -98,7 +97,8 @@ export class SmtpSession {
 
   #publish(type: "open" | "ready" | "ended", error?: SmtpError): void {
     const { host, port } = this.#options;
-    publishConnection({ type, connection: this.number, host, port, ...(error && { error }) });
+    const tls = type === "ready" ? this.#dialogue.tls : undefined;
+    publishConnection({ type, connection: this.number, host, port, ...(tls && { tls }), ...(error && { error }) });
   }
 
   /** What the server offers. */

@@ -5,10 +5,11 @@ import {
   connect as connectTls,
   type ConnectionOptions,
   type PeerCertificate,
-  type TLSSocket,
+  TLSSocket,
 } from "node:tls";
 import { SmtpError, TimeoutError, TlsError } from "../../errors.ts";
 import { TIMEOUT_MS } from "../protocol/timeout.ts";
+import type { TlsDetails } from "./diagnostics.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
 
 /** What a session talks over: a socket, or what the caller's own `connect` made. */
@@ -147,6 +148,15 @@ function timedOut(options: ResolvedSmtpOptions): TimeoutError {
 
 function nameOf({ host, port, path }: ResolvedSmtpOptions): string {
   return path ?? `${host}:${port}`;
+}
+
+/** What secures a channel; undefined where nothing does. */
+export function tlsDetails(channel: Channel): TlsDetails | undefined {
+  if (!(channel instanceof TLSSocket)) return undefined;
+  const { subject, subjectaltname, valid_to } = channel.getPeerCertificate();
+  const names = subjectaltname?.split(", ").map((name) => name.replace(/^(?:DNS|IP Address):/, ""));
+  const protocol = channel.getProtocol() ?? "unknown";
+  return { protocol, names: names ?? [subject.CN ?? []].flat(), validTo: new Date(valid_to) };
 }
 
 /** RFC 5321 section 4.1.3. */
