@@ -7,6 +7,7 @@ import { join } from "node:path";
  * folder goes with this process.
  */
 export function shareCompiled(): void {
+  if (process.env.NODE_COMPILE_CACHE !== undefined) return;
   const folder = mkdtempSync(join(tmpdir(), "posthaste-compiled-"));
   process.env.NODE_COMPILE_CACHE = folder;
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

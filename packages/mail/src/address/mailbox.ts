@@ -17,6 +17,7 @@ export interface Group {
   readonly mailboxes: readonly Mailbox[];
 }
 
+/** What an address list holds: RFC 5322 section 3.4's `address`. */
 export type Address = Mailbox | Group;
 
 /** A display name and its address take no more than a header line may hold (RFC 5322 section 2.1.1). */
