@@ -82,11 +82,6 @@ export class SmtpPool implements MailObjectCarrier {
     this.#underWay.get(object)?.withdraw(object, error);
   }
 
-  /** A connection that nothing is under way on, for who wants to see what the server offers. */
-  async connect(signal?: AbortSignal): Promise<SmtpSession> {
-    return await SmtpSession.open(this.#options, this.#profile.schedule, signal);
-  }
-
   /** Waits for what is under way, then ends every connection. What still waits is not sent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
