@@ -10,6 +10,7 @@ export type Content = string | Uint8Array | (() => AsyncIterable<Uint8Array>);
 
 /** Another version of the body, such as HTML or a calendar invitation; Django's `EmailAlternative`. */
 export interface Alternative {
+  /** A text, or octets in the charset that `contentType` names. */
   readonly content: string | Uint8Array;
   /** Such as `text/html`, or `text/calendar; method=REQUEST`. */
   readonly contentType: string;
@@ -17,6 +18,7 @@ export interface Alternative {
 
 /** A message that can be attached to another. */
 export interface AttachableMessage {
+  /** The message as it is attached (RFC 5322), octet for octet. */
   toBytes(): Uint8Array;
 }
 

@@ -28,6 +28,8 @@ export interface BodyFields {
  *       attachments
  */
 export function bodyOf(fields: BodyFields, boundaryOf: BoundarySource): BodyPart {
+  const { html, alternatives, attachments } = fields;
+  if (html === "" && alternatives.length === 0 && attachments.length === 0) return plainPart(fields);
   const parts = fields.attachments.map((attachment, index) => ({
     attachment,
     part: attachmentPart(attachment, `attachments[${index}]`),

@@ -59,7 +59,7 @@ export function headerSection(section: HeaderSection): string {
     foldUnstructured("Subject", checkHeaderText(section.subject, "subject")) +
     own("Date", `Date: ${dateTime(section.date, section.localTime)}\r\n`) +
     own("Message-ID", foldTokens("Message-ID", [section.messageId])) +
-    [...given.values()].map(fieldsOf).join("")
+    (given.size === 0 ? "" : [...given.values()].map(fieldsOf).join(""))
   );
 }
 

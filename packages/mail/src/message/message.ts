@@ -35,15 +35,18 @@ export interface MessageFields {
   readonly from?: string | null | undefined;
   /** The recipients, one mailbox each. Empty strings are left out. */
   readonly to?: readonly string[] | null | undefined;
+  /** More recipients, whom everybody sees. Default: nobody. */
   readonly cc?: readonly string[] | null | undefined;
   /** Recipients of the envelope that no header field names. */
   readonly bcc?: readonly string[] | null | undefined;
+  /** Where answers are to go, one mailbox each. Default: to the author. */
   readonly replyTo?: readonly string[] | null | undefined;
   /**
    * Further header fields. Names are case-insensitive. From, To, Cc, Reply-To, Date and Message-ID stand for the
    * message's own, and the envelope stays; Bcc, Subject and those of MIME are errors.
    */
   readonly headers?: Readonly<Record<string, HeaderValue>> | null | undefined;
+  /** Files that travel with it, in this order. Default: none. */
   readonly attachments?: readonly Attachment[] | null | undefined;
   /** Further versions of the body, behind html; the last is the richest (RFC 2046 section 5.1.4). */
   readonly alternatives?: readonly Alternative[] | null | undefined;
@@ -70,20 +73,20 @@ interface Rendered {
  * same on every attempt.
  */
 export class Message implements DeliverableMessage {
-  subject: string;
-  text: string;
-  html: string;
-  from: string | undefined;
-  to: string[];
-  cc: string[];
-  bcc: string[];
-  replyTo: string[];
-  headers: Record<string, HeaderValue>;
-  attachments: Attachment[];
-  alternatives: Alternative[];
-  charset: string;
-  localTime: boolean;
-  dsn: DeliveryStatusRequest | undefined;
+  /** On one line; empty where there is none. */ subject: string;
+  /** The body as plain text; empty where there is none. */ text: string;
+  /** The body as HTML; empty where there is none. */ html: string;
+  /** The author, or several with commas between; undefined for the mailer's. */ from: string | undefined;
+  /** The recipients, one mailbox each. */ to: string[];
+  /** More recipients, whom everybody sees. */ cc: string[];
+  /** Recipients of the envelope that no header field names. */ bcc: string[];
+  /** Where answers are to go; empty for the author. */ replyTo: string[];
+  /** Further header fields, by names in any case. */ headers: Record<string, HeaderValue>;
+  /** Files that travel with it, in this order. */ attachments: Attachment[];
+  /** Further versions of the body, behind html; the last is the richest. */ alternatives: Alternative[];
+  /** Of text, html and alternatives, such as `utf-8`. */ charset: string;
+  /** Whether the Date field is in this process's time zone, not in UTC. */ localTime: boolean;
+  /** What servers on the way are to report; undefined for their own ways. */ dsn: DeliveryStatusRequest | undefined;
   readonly #date: Date;
   #messageId: string | undefined;
   #rendered: Rendered | undefined;
@@ -232,14 +235,13 @@ export class Message implements DeliverableMessage {
   }
 
   #envelope(author: Mailbox, to: readonly Mailbox[], cc: readonly Mailbox[]): Envelope {
-    const lists = [to, cc, mailboxes(this.bcc, "bcc")];
-    if (lists.reduce((sum, { length }) => sum + length, 0) > RECIPIENT_LIMIT)
+    const bcc = mailboxes(this.bcc, "bcc");
+    if (to.length + cc.length + bcc.length > RECIPIENT_LIMIT)
       throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
-    const unique = new Set<string>();
-    for (const list of lists) for (const mailbox of list) unique.add(mailbox.addrSpec);
-    const forwardPaths = Object.freeze([...unique]);
+    const forwardPaths = Object.freeze(uniquePaths([to, cc, bcc]));
     const dsn = deliveryStatusRequest(this.dsn, forwardPaths);
-    return Object.freeze({ reversePath: author.addrSpec, forwardPaths, ...(dsn && { dsn }) });
+    const reversePath = author.addrSpec;
+    return Object.freeze(dsn === undefined ? { reversePath, forwardPaths } : { reversePath, forwardPaths, dsn });
   }
 
   #render(): Rendered {
@@ -271,6 +273,13 @@ export class Message implements DeliverableMessage {
     for (const field of [to, cc, bcc, replyTo, headers, attachments, alternatives]) Object.freeze(field);
     Object.freeze(this);
   }
+}
+
+/** Each once. One mailbox, as nearly every message has, needs no set. */
+function uniquePaths(lists: readonly (readonly Mailbox[])[]): string[] {
+  const paths: string[] = [];
+  for (const list of lists) for (const { addrSpec } of list) paths.push(addrSpec);
+  return paths.length < 2 ? paths : [...new Set(paths)];
 }
 
 function mailboxes(list: readonly string[], field: string): Mailbox[] {

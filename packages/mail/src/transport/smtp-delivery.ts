@@ -17,16 +17,31 @@ import { type Rendered, render } from "./rendering.ts";
 const FAILURES_IN_A_ROW = 3;
 /** So many messages may be told to `beforeEndOfData` at once. */
 const BATCH = 16;
+/**
+ * Messages that are read beyond those that are needed now, so that they are composed in a row: one at a time between two
+ * waits, when the processor's caches are cold, a text of 2 kB takes 110 µs instead of 60. It ends early, so that the
+ * connections wait no longer than that for a slow source, and large messages fill no memory.
+ */
+const BURST = 16;
+const BURST_MS = 1;
+const BURST_OCTETS = 256 * 1024;
 
 export class SmtpDelivery implements MailObjectOwner {
   readonly #pool: SmtpPool;
   readonly #options: DeliverOptions;
-  readonly #lookAhead: number;
   readonly #iterator: Iterator<DeliverableMessage> | AsyncIterator<DeliverableMessage>;
   readonly #isAsync: boolean;
-  readonly #underWay = new Set<MailObject>();
+  /**
+   * In the order of their index. No Set: where members come and go it leaves behind tables that each hold the next, and
+   * one that has survived a full collection kept all later messages until the next: 2 kB each, 20 µs of collection.
+   */
+  readonly #underWay: MailObject[] = [];
   readonly #receipts: Receipt[] = [];
+  /** How many messages are needed now. */
+  #lookAhead = 0;
   #read = 0;
+  #burstEnd = 0;
+  #burstOctets = 0;
   #isReading = false;
   #sourceEnded = false;
   #sourceError: { readonly error: unknown } | undefined;
@@ -38,7 +53,6 @@ export class SmtpDelivery implements MailObjectOwner {
   #ending: SmtpError | undefined;
   readonly #untried: Receipt[] = [];
   #wake = (): void => undefined;
-  #narrow = (): void => undefined;
 
   constructor(
     pool: SmtpPool,
@@ -47,14 +61,14 @@ export class SmtpDelivery implements MailObjectOwner {
   ) {
     this.#pool = pool;
     this.#options = options;
-    if (options.connections !== undefined) this.#narrow = pool.widen(options.connections);
-    this.#lookAhead = Math.max(pool.lookAhead, options.beforeEndOfData === undefined ? 0 : BATCH + 2);
     this.#isAsync = Symbol.asyncIterator in messages;
     this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
   }
 
   async *receipts(): AsyncGenerator<Receipt> {
-    const { signal } = this.#options;
+    const { signal, connections, beforeEndOfData } = this.#options;
+    const narrow = connections === undefined ? undefined : this.#pool.widen(connections);
+    this.#lookAhead = Math.max(this.#pool.lookAhead, beforeEndOfData === undefined ? 0 : BATCH + 2);
     const onAbort = (): void => this.#abort(aborted(signal));
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
@@ -71,16 +85,17 @@ export class SmtpDelivery implements MailObjectOwner {
     } finally {
       signal?.removeEventListener("abort", onAbort);
       await this.#leave();
+      narrow?.();
     }
   }
 
   get #isOver(): boolean {
-    return this.#sourceEnded && this.#underWay.size === 0;
+    return this.#sourceEnded && this.#underWay.length === 0;
   }
 
   /** Reads the source as far as there is use for it. */
   #fill(): void {
-    while (!this.#isReading && !this.#sourceEnded && this.#underWay.size + this.#receipts.length < this.#lookAhead) {
+    while (this.#wantsMore()) {
       this.#isReading = true;
       try {
         const next = this.#iterator.next();
@@ -90,6 +105,18 @@ export class SmtpDelivery implements MailObjectOwner {
         return this.#endSource({ error });
       }
     }
+    if (!this.#isReading) this.#burstEnd = 0;
+  }
+
+  #wantsMore(): boolean {
+    if (this.#isReading || this.#sourceEnded) return false;
+    const surplus = this.#underWay.length + this.#receipts.length - this.#lookAhead;
+    if (surplus >= BURST) return false;
+    const now = performance.now();
+    if (surplus >= 0) return now < this.#burstEnd && this.#burstOctets < BURST_OCTETS;
+    this.#burstEnd = now + BURST_MS;
+    this.#burstOctets = 0;
+    return true;
   }
 
   async #await(
@@ -122,7 +149,8 @@ export class SmtpDelivery implements MailObjectOwner {
   #submit(rendered: Rendered): void {
     const object = new MailObject(rendered, this);
     if (this.#options.beforeEndOfData === undefined) object.leave = null;
-    this.#underWay.add(object);
+    this.#burstOctets += rendered.size ?? BURST_OCTETS;
+    this.#underWay.push(object);
     this.#pool.submit(object);
   }
 
@@ -130,7 +158,7 @@ export class SmtpDelivery implements MailObjectOwner {
   mark(object: MailObject): Promise<void> | undefined {
     const { beforeEndOfData } = this.#options;
     if (object.leave !== undefined || beforeEndOfData === undefined) return object.leave ?? undefined;
-    const others = [...this.#underWay].filter((other) => other !== object && other.leave === undefined);
+    const others = this.#underWay.filter((other) => other !== object && other.leave === undefined);
     const batch = [object, ...others.slice(0, BATCH - 1)];
     const told: EndOfData[] = batch.map(({ source: { index, messageId } }) => ({ index, messageId }));
     // Set before the call: what is settled meanwhile waits for it too.
@@ -167,7 +195,7 @@ export class SmtpDelivery implements MailObjectOwner {
   }
 
   #settle(object: MailObject, outcome: MailObjectOutcome, failure: object | undefined): void {
-    this.#underWay.delete(object);
+    this.#underWay.splice(this.#underWay.indexOf(object), 1);
     const receipt = receiptOf(object, outcome);
     const wasEnding = this.#ending !== undefined;
     this.#count(receipt, failure);
@@ -236,8 +264,7 @@ export class SmtpDelivery implements MailObjectOwner {
   /** The consumer is gone: what is past its end of data is finished, and nothing more. */
   async #leave(): Promise<void> {
     this.#withdraw(new SmtpError("aborted", "the receipts are no longer read"));
-    while (this.#underWay.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#narrow();
+    while (this.#underWay.length > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 }
 

@@ -242,9 +242,11 @@ test("an abort before the end of data defers what was read, and reads no other",
     for (; read < 99; read++) yield message();
   }
   const receipts = await Array.fromAsync(transport.deliver(source(), { signal }));
-  assert.ok(read < 9, `${read} were read`);
+  assert.ok(read < 4 + 16, `${read} were read`);
   assert.deepEqual(
-    receipts.map(({ index, status, error }) => [index, status, (error as SmtpError).code]).sort(),
+    receipts
+      .map(({ index, status, error }) => [index, status, (error as SmtpError).code] as const)
+      .toSorted(([a], [b]) => a - b),
     Array.from({ length: read + 1 }, (_, index) => [index, "deferred", "aborted"]),
   );
   await transport.close();

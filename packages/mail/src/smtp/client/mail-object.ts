@@ -7,10 +7,8 @@ import type { Delivery, SmtpSession } from "./session.ts";
 export interface RecipientLimits {
   /** In one transaction. */
   readonly recipients: number;
-  /** Domains in one session; undefined: any number. */
-  readonly domains: number | undefined;
-  /** The domains that the session has seen, where they are limited. A transaction adds its own. */
-  readonly seen: Set<string>;
+  /** Domains in one session, and those that it has seen, to which a transaction adds its own; undefined: any number. */
+  readonly domains?: { readonly limit: number; readonly seen: Set<string> } | undefined;
 }
 
 /** What became of a mail object. */
@@ -69,6 +67,8 @@ export class MailObject implements Delivery {
   /** By place, where there is more than one transaction. */
   #verdicts: (RecipientOutcome | undefined)[] | undefined;
   #last: TransactionOutcome = NOTHING;
+  /** Which carries it out at the moment. */
+  session: SmtpSession | undefined = undefined;
   #carrier: MailObjectCarrier | undefined;
   /** How often a connection ended under it before its end of data had left. */
   losses = 0;
@@ -160,19 +160,23 @@ function notIn(places: readonly number[]): (place: number) => boolean {
   return (place) => !set.has(place);
 }
 
+function takesDomain({ limit, seen }: NonNullable<RecipientLimits["domains"]>, forwardPath: string): boolean {
+  const domain = forwardPath.replace(/^.*@/s, "").toLowerCase();
+  if (!seen.has(domain) && seen.size >= limit) return false;
+  seen.add(domain);
+  return true;
+}
+
 /** As many of the open places as go into one transaction, in order. */
 function placesWithin(
   { forwardPaths }: Envelope,
   open: readonly number[] = [...forwardPaths.keys()],
-  { recipients, domains, seen }: RecipientLimits,
+  { recipients, domains }: RecipientLimits,
 ): number[] {
   const places: number[] = [];
   for (const place of open) {
     if (places.length === recipients) break;
-    const domain = (forwardPaths[place] ?? "").replace(/^.*@/s, "").toLowerCase();
-    if (!seen.has(domain) && domains !== undefined && seen.size >= domains) continue;
-    seen.add(domain);
-    places.push(place);
+    if (domains === undefined || takesDomain(domains, forwardPaths[place] ?? "")) places.push(place);
   }
   return places;
 }

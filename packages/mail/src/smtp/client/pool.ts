@@ -28,7 +28,8 @@ export class SmtpPool implements MailObjectCarrier {
   readonly #sessions = new Set<SmtpSession>();
   readonly #openings = new Set<AbortController>();
   #queue: MailObject[] = [];
-  readonly #underWay = new Map<MailObject, SmtpSession>();
+  /** How many are under way; which, each says itself. */
+  #underWay = 0;
   /** The domains that a session has seen, where the server limits them. */
   readonly #domains = new WeakMap<SmtpSession, Set<string>>();
   readonly #concurrency: Concurrency;
@@ -79,7 +80,7 @@ export class SmtpPool implements MailObjectCarrier {
       if (this.#queue.length === 0) this.#stopWaiting();
       return;
     }
-    this.#underWay.get(object)?.withdraw(object, error);
+    object.session?.withdraw(object, error);
   }
 
   /** Waits for what is under way, then ends every connection. What still waits is not sent. */
@@ -90,7 +91,7 @@ export class SmtpPool implements MailObjectCarrier {
   async #close(): Promise<void> {
     for (const object of this.#queue.splice(0)) object.fail(closedError());
     this.#stopWaiting();
-    if (this.#underWay.size > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
     clearTimeout(this.#idleTimer);
     await Promise.all([...this.#sessions].map((session) => session.quit()));
   }
@@ -145,20 +146,24 @@ export class SmtpPool implements MailObjectCarrier {
 
   #begin(object: MailObject, session: SmtpSession): void {
     if (!object.begin(this.#limits(session), this)) return this.#moveOn(object, session);
-    this.#underWay.set(object, session);
+    this.#underWay++;
+    object.session = session;
     session.deliver(object);
   }
 
   #limits(session: SmtpSession): RecipientLimits {
     const { rcptMax = Number.POSITIVE_INFINITY, rcptDomainMax: domains } = session.extensions.limits;
+    const recipients = Math.min(this.#profile.recipients, rcptMax);
+    if (domains === undefined) return { recipients };
     const seen = this.#domains.get(session) ?? new Set<string>();
-    if (domains !== undefined) this.#domains.set(session, seen);
-    return { recipients: Math.min(this.#profile.recipients, rcptMax), domains, seen };
+    this.#domains.set(session, seen);
+    return { recipients, domains: { limit: domains, seen } };
   }
 
   /** A transaction is over. */
   onOutcome(object: MailObject, session: SmtpSession, outcome: TransactionOutcome): void {
-    this.#underWay.delete(object);
+    this.#underWay--;
+    object.session = undefined;
     this.#learn(session, outcome);
     if (isFilled(outcome) && session.accepted > 0 && object.moves < MOVES && object.withdrawn === undefined)
       this.#moveOn(object, session, true);
@@ -167,7 +172,7 @@ export class SmtpPool implements MailObjectCarrier {
       if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#requeue(object);
       else object.end(failed(outcome) ? session : undefined);
     }
-    if (this.#underWay.size === 0) this.#whenQuiet?.();
+    if (this.#underWay === 0) this.#whenQuiet?.();
     this.#pump();
   }
 
@@ -189,9 +194,8 @@ export class SmtpPool implements MailObjectCarrier {
 
   #learn(session: SmtpSession, { recipients, undecided, tooMany }: TransactionOutcome): void {
     if (undecided === "out-of-step") this.#profile.outOfStep(session.schedule);
-    const accepted = recipients.filter(({ status }) => status === "accepted").length;
     if (tooMany !== undefined) this.#profile.tooManyRecipients(recipients.length - tooMany.length);
-    if (accepted === 0) return;
+    if (!recipients.some(({ status }) => status === "accepted")) return;
     session.accepted++;
     this.#profile.accepted();
     this.#concurrency.gain();

@@ -29,8 +29,9 @@ function path(verb: Verb, address: string): string {
   return `<${address}>`;
 }
 
-export function mailCommand(reversePath: string, parameters: readonly string[]): Command {
-  return command("MAIL", [`MAIL FROM:${path("MAIL", reversePath)}`, ...parameters].join(" "));
+/** @param parameters each with a space in front of it. */
+export function mailCommand(reversePath: string, parameters: string): Command {
+  return command("MAIL", `MAIL FROM:${path("MAIL", reversePath)}${parameters}`);
 }
 
 export function rcptCommand(forwardPath: string, recipient: number, dsn?: DeliveryStatusRequest): Command {
@@ -39,11 +40,9 @@ export function rcptCommand(forwardPath: string, recipient: number, dsn?: Delive
 }
 
 /** RFC 3461 sections 4.3 and 4.4: RET and ENVID. */
-export function dsnMailParameters({ ret, envelopeId }: DeliveryStatusRequest): string[] {
-  return [
-    ...(ret === undefined ? [] : [ret === "full" ? "RET=FULL" : "RET=HDRS"]),
-    ...(envelopeId === undefined ? [] : [`ENVID=${xtext(envelopeId)}`]),
-  ];
+export function dsnMailParameters({ ret, envelopeId }: DeliveryStatusRequest): string {
+  const what = ret === undefined ? "" : ret === "full" ? " RET=FULL" : " RET=HDRS";
+  return envelopeId === undefined ? what : `${what} ENVID=${xtext(envelopeId)}`;
 }
 
 /** RFC 3461 sections 4.1 and 4.2: NOTIFY and ORCPT. */

@@ -92,8 +92,8 @@ export class MailTransactions<Request extends TransactionRequest> {
     // The window may have been left since the chunk was made.
     const chunk = this.takesChunks ? request.chunk : undefined;
     const transaction = new Transaction(request, chunk, isBehind && chunk === undefined);
-    const commands = transactionCommands(request, chunk, this.#extensions);
-    if (this.#needsReset || isBehind) commands.unshift(RSET);
+    const before = this.#needsReset || isBehind ? [RSET] : [];
+    const commands = transactionCommands(request, chunk, this.#extensions, before);
     this.#needsReset = false;
     transaction.owed = commands.length;
     this.#transactions.push(transaction);
@@ -113,12 +113,14 @@ export class MailTransactions<Request extends TransactionRequest> {
     this.#content = undefined;
     transaction.terminated = true;
     this.#pipeline.terminate(this.#transparency.end());
-    const replies = this.#isLmtp
-      ? transaction.accepted.map((recipient) => ({ ...END_OF_DATA, recipient }))
-      : [END_OF_DATA];
-    transaction.owed += replies.length;
-    for (const each of replies) this.#pipeline.expect(each, transaction);
+    if (this.#isLmtp) for (const recipient of transaction.accepted) this.#expectEnd(transaction, recipient);
+    else this.#expectEnd(transaction);
     this.advance();
+  }
+
+  #expectEnd(transaction: Transaction<Request>, recipient?: number): void {
+    transaction.owed++;
+    this.#pipeline.expect(recipient === undefined ? END_OF_DATA : { ...END_OF_DATA, recipient }, transaction);
   }
 
   /** What a reply to a transaction's command comes to. @throws {SmtpError} when it cannot be one. */
@@ -200,7 +202,8 @@ export class MailTransactions<Request extends TransactionRequest> {
 
   #end(transaction: Transaction<Request>): void {
     const outcome = transaction.outcome();
-    this.#transactions.splice(this.#transactions.indexOf(transaction), 1);
+    if (this.#transactions[0] === transaction) this.#transactions.shift();
+    else this.#transactions.splice(this.#transactions.indexOf(transaction), 1);
     this.#needsReset = transaction.needsReset;
     if (outcome.undecided !== undefined) this.#schedule = slower(this.#schedule);
     this.#pipeline.emit({ type: "done", request: transaction.request, outcome });

@@ -10,7 +10,6 @@ export interface Step<Request extends TransactionRequest> {
   readonly transaction: Transaction<Request> | undefined;
 }
 
-const encoder = new TextEncoder();
 const CRLF = "\r\n";
 
 /** The commands on their way out and their replies on the way in, and the outputs that they make. */
@@ -58,15 +57,15 @@ export class Pipeline<Request extends TransactionRequest> {
   /** Writes what may leave now. */
   advance(schedule: Schedule, windowIsOpen: boolean): void {
     let last = this.#unanswered.at(-1)?.command.verb;
-    let left = 0;
-    for (const step of this.#unsent) {
+    let step = this.#unsent[0];
+    while (step !== undefined) {
       const { verb } = step.command;
       if (last !== undefined && !(mayFollow(last, schedule) && (verb !== "BDAT" || windowIsOpen))) break;
-      this.send(step.command, step.transaction);
+      this.#unsent.shift();
+      this.#leave(step);
       last = verb;
-      left++;
+      step = this.#unsent[0];
     }
-    if (left > 0) this.#unsent.splice(0, left);
   }
 
   /** Takes back what the transaction has not sent, where that is what would leave next. */
@@ -84,7 +83,12 @@ export class Pipeline<Request extends TransactionRequest> {
   }
 
   send(command: Command, transaction?: Transaction<Request>): void {
-    this.#unanswered.push({ command, transaction });
+    this.#leave({ command, transaction });
+  }
+
+  #leave(step: Step<Request>): void {
+    const { command, transaction } = step;
+    this.#unanswered.push(step);
     this.say(command);
     const chunk = command.verb === "BDAT" ? transaction?.chunk : undefined;
     if (chunk === undefined || transaction === undefined) return;
@@ -118,7 +122,7 @@ export class Pipeline<Request extends TransactionRequest> {
 
   #writeText(): void {
     if (this.#text === "") return;
-    this.#outputs.push({ type: "write", octets: encoder.encode(this.#text) });
+    this.#outputs.push({ type: "write", octets: Buffer.from(this.#text) });
     this.#text = "";
   }
 }

@@ -42,7 +42,7 @@ export class ReplyReader {
 
   push(octets: Uint8Array): void {
     if (!this.isEmpty || !isWholeAscii(octets)) return this.#join(octets);
-    this.#text = decoder.decode(octets);
+    this.#text = Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1");
     this.#position = 0;
   }
 

@@ -65,21 +65,21 @@ export function lacking(request: TransactionRequest, extensions: Extensions): Sm
   return undefined;
 }
 
-/** MAIL, RCPT for each recipient, then DATA or BDAT. */
+/** MAIL, RCPT for each recipient, then DATA or BDAT, behind the commands that come before. */
 export function transactionCommands(
   { envelope, size, eightBit, smtpUtf8 }: TransactionRequest,
   chunk: Uint8Array | undefined,
   extensions: Extensions,
+  commands: Command[] = [],
 ): Command[] {
-  const parameters: string[] = [];
   const declared = chunk?.length ?? size;
-  if (extensions.size !== undefined && declared !== undefined) parameters.push(`SIZE=${declared}`);
-  if (eightBit) parameters.push("BODY=8BITMIME");
-  if (smtpUtf8) parameters.push("SMTPUTF8");
-  if (envelope.dsn !== undefined) parameters.push(...dsnMailParameters(envelope.dsn));
-  const commands = [mailCommand(envelope.reversePath, parameters)];
-  for (const [index, forwardPath] of envelope.forwardPaths.entries())
-    commands.push(rcptCommand(forwardPath, index, envelope.dsn));
+  let parameters = extensions.size !== undefined && declared !== undefined ? ` SIZE=${declared}` : "";
+  if (eightBit) parameters += " BODY=8BITMIME";
+  if (smtpUtf8) parameters += " SMTPUTF8";
+  if (envelope.dsn !== undefined) parameters += dsnMailParameters(envelope.dsn);
+  commands.push(mailCommand(envelope.reversePath, parameters));
+  let recipient = 0;
+  for (const forwardPath of envelope.forwardPaths) commands.push(rcptCommand(forwardPath, recipient++, envelope.dsn));
   commands.push(chunk === undefined ? DATA : { verb: "BDAT", line: `BDAT ${chunk.length} LAST` });
   return commands;
 }
@@ -181,7 +181,8 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
     const recipients = this.request.envelope.forwardPaths.map((address, index) =>
       this.#recipient(address, index, forAll, error),
     );
-    if (error === undefined && !this.#outOfStep && !this.#isFull) return { recipients, ...forAll };
+    if (error === undefined && !this.#outOfStep && !this.#isFull)
+      return forAll === undefined ? { recipients } : { recipients, reply: forAll.reply, phase: forAll.phase };
     const silent = recipients.some(({ reply }) => reply === undefined);
     const open = silent || (closing !== undefined && recipients.some(({ reply }) => reply === closing.reply));
     const lost = open && error !== undefined && !this.terminated;
@@ -220,12 +221,9 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
           : { reply: verdict, phase: "end-of-data" as const };
     if (decided === undefined)
       return { address, status: this.terminated && !this.#outOfStep ? "unknown" : unsent(error) };
-    const { reply } = decided;
-    return {
-      address,
-      status: isPositive(reply) ? "accepted" : isPermanent(reply) ? "refused" : "deferred",
-      ...decided,
-    };
+    const { reply, phase } = decided;
+    const status = isPositive(reply) ? "accepted" : isPermanent(reply) ? "refused" : "deferred";
+    return { address, status, reply, phase };
   }
 
   /** RFC 5321 section 4.5.3.1.10: what the server has no room for in this transaction, after it took others. */

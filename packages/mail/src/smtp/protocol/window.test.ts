@@ -438,7 +438,7 @@ test("a chunk goes as it is, and its BDAT command with the envelope in one write
   connection.deliver({ ...requestOf("a@x", ["b@x"]), chunk });
   const outputs = connection.receive(encode("250 ok\r\n250 ok\r\n"));
   assert.deepEqual(outputs, [
-    { type: "write", octets: encode(`BDAT ${chunk.length} LAST\r\n`) },
+    { type: "write", octets: Buffer.from(`BDAT ${chunk.length} LAST\r\n`) },
     { type: "write", octets: chunk },
   ]);
   connection.receive(encode("250 ok\r\n"));
@@ -446,7 +446,7 @@ test("a chunk goes as it is, and its BDAT command with the envelope in one write
   assert.deepEqual(
     [envelope, content, ...others],
     [
-      { type: "write", octets: encode(`MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT ${chunk.length} LAST\r\n`) },
+      { type: "write", octets: Buffer.from(`MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT ${chunk.length} LAST\r\n`) },
       { type: "write", octets: chunk },
     ],
   );
