@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { test } from "node:test";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
-import nodemailer, { type Transport as NodemailerTransport, type TransportOptions } from "nodemailer";
+import nodemailer, { type TransportOptions } from "nodemailer";
 import PostalMime from "postal-mime";
 import {
   AuthError,
@@ -123,7 +123,7 @@ test("better-auth sends its verification mail through a mailer, and the link ver
 test("nodemailer composes, and its bytes go through a mailer as they are", async () => {
   const { transport } = bridgeToMemory();
   const bridge = toNodemailer(createMailer({ transport }));
-  const composer = nodemailer.createTransport(bridge as unknown as NodemailerTransport);
+  const composer = nodemailer.createTransport(bridge);
   const data = {
     from: "Kim <kim@example.com>",
     to: "lee@example.com",
@@ -131,13 +131,43 @@ test("nodemailer composes, and its bytes go through a mailer as they are", async
     subject: "제목",
     amp: "<html ⚡4email>",
   };
-  const info = (await composer.sendMail({ ...data, text: "a" })) as { messageId: string; accepted: string[] };
+  const info = await composer.sendMail({ ...data, text: "a" });
   const [came] = transport.box;
   assert.deepEqual(
     [came?.messageId, came?.subject, info.accepted],
     [info.messageId, "제목", ["lee@example.com", "b@example.com"]],
   );
   assert.match(Buffer.from(came?.content ?? "").toString(), /text\/x-amp-html/);
+});
+
+test("what wraps a mailer in nodemailer, with defaults and a template plugin, sends to a real server", async () => {
+  await using peer = await startSmtpPeer();
+  const mailer = createMailer({ transport: smtpTransport({ host: "127.0.0.1", port: peer.port }) });
+  // As @nestjs-modules/mailer does with the transport of its MailerModule.forRoot().
+  const transporter = nodemailer.createTransport(toNodemailer(mailer), {
+    from: "김 <kim@example.com>",
+  });
+  transporter.use("compile", (mail, done) => {
+    const { template, context } = mail.data as { template?: string; context?: { name: string } };
+    mail.data.html = template?.replace("{{name}}", context?.name ?? "");
+    done();
+  });
+  const data = { subject: "환영합니다", template: "<p>{{name}} 님</p>", context: { name: "이영희" } };
+  const info = await transporter.sendMail({
+    ...data,
+    to: "lee@example.com, refused@example.com",
+    bcc: "b@example.com",
+  });
+  await assert.rejects(transporter.sendMail({ ...data, to: "refused@example.com" }), DeliveryError);
+  transporter.close();
+  assert.deepEqual([info.accepted, info.rejected], [["lee@example.com", "b@example.com"], ["refused@example.com"]]);
+  const [came, ...others] = peer.messages;
+  const { subject, html, from, messageId } = await PostalMime.parse(came?.content ?? "");
+  assert.deepEqual(
+    [subject, html?.trim(), from, messageId, others.length],
+    ["환영합니다", "<p>이영희 님</p>", { name: "김", address: "kim@example.com" }, info.messageId, 0],
+  );
+  assert.deepEqual(came?.forwardPaths, ["lee@example.com", "b@example.com"]);
 });
 
 test("each field of nodemailer's data is carried over", async () => {
@@ -385,7 +415,7 @@ testTransport("nodemailer's SES transport", () => {
 testTransport("nodemailer's SMTP transport", async () => {
   const peer = await startSmtpPeer();
   return {
-    transport: fromNodemailer(nodemailer.createTransport({ host: "127.0.0.1", port: peer.port, pool: true })),
+    transport: fromNodemailer(nodemailer.createTransport({ host: "127.0.0.1", port: peer.port })),
     received: () => peer.messages.map(({ forwardPaths, content }) => ({ forwardPaths, content: Buffer.from(content) })),
     readAhead: 1,
     dispose: () => peer.close(),

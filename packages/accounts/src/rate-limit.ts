@@ -3,7 +3,9 @@ import { databaseNow, type AccountsDatabase } from "./database.ts";
 
 /** So many requests in so many seconds. A flood is stopped after `requests`; then one more every seconds / requests. */
 export interface Limit {
+  /** How many may come at once: a whole number from 1 on. */
   readonly requests: number;
+  /** In which so many more may come: above 0, and at most one request a millisecond. */
   readonly seconds: number;
 }
 

@@ -52,6 +52,7 @@ export interface InboxMessage {
   readonly subject: string;
   /** The Date field; null when there is none or it is no date. */
   readonly date: Date | null;
+  /** Every header field, in the order of the message, repeated ones as often as they came. */
   readonly headers: readonly HeaderField[];
   /** The plain text, lines ended by LF; empty when there is none. */
   readonly text: string;
@@ -59,6 +60,7 @@ export interface InboxMessage {
   readonly html: string;
   /** The absolute http and https links of text and HTML, each once, in order; at most 1000. */
   readonly links: readonly string[];
+  /** In the order of the message, inline images among them; empty when there is none. */
   readonly attachments: readonly InboxAttachment[];
   /** The content exactly as received, transparency (RFC 5321 section 4.5.2) undone. */
   readonly raw: Uint8Array;

@@ -44,8 +44,11 @@ export type Phase = "MAIL" | "RCPT" | "DATA" | "BDAT" | "RSET" | "end-of-data";
 
 /** The verdict for one recipient, with the reply that decided it. */
 export interface RecipientOutcome {
+  /** The forward-path, as the envelope has it. */
   readonly address: string;
+  /** Whether a server took the message for this recipient. */
   readonly status: RecipientStatus;
+  /** The server's word on this recipient, or else on the message; absent where it said neither. */
   readonly reply?: Reply;
   /** What the reply answered. */
   readonly phase?: Phase;
@@ -55,8 +58,11 @@ export interface RecipientOutcome {
 export interface Receipt {
   /** The message's place in what was handed over, from 0. */
   readonly index: number;
+  /** With its angle brackets; empty where the message could not even be given one. */
   readonly messageId: string;
+  /** That of its recipients where they agree. */
   readonly status: ReceiptStatus;
+  /** Each forward-path once, in the envelope's order; empty where the message has no envelope that could be read. */
   readonly recipients: readonly RecipientOutcome[];
   /** The reply that decided the message as a whole: to the end of data, or to MAIL or DATA where they were refused. */
   readonly reply?: Reply;
@@ -78,8 +84,9 @@ export interface StreamedMessage {
 
 /** What a transport needs of a message. {@link Message} is one. */
 export interface DeliverableMessage {
+  /** With its angle brackets, and the same on every attempt. */
   readonly messageId: string;
-  /** @throws {AddressError} when an address is not one. */
+  /** By whom and to whom it goes. @throws {AddressError} when an address is not one. */
   envelope(): Envelope;
   /** The same bytes at every call. @throws {PosthasteError} when the message cannot be rendered. */
   toBytes(): Uint8Array;
@@ -89,7 +96,9 @@ export interface DeliverableMessage {
 
 /** One message whose end of data is about to leave. */
 export interface EndOfData {
+  /** The message's place in what was handed over, from 0, as in its receipt. */
   readonly index: number;
+  /** With its angle brackets. */
   readonly messageId: string;
 }
 

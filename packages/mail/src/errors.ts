@@ -132,6 +132,7 @@ export interface ErrorDetails {
   readonly field?: string | undefined;
   /** The name of the setting that the error is about, such as `EMAIL_PORT`. */
   readonly setting?: string | undefined;
+  /** What was caught, such as the system's error. Default: none. */
   readonly cause?: unknown;
 }
 
@@ -139,7 +140,9 @@ export interface ErrorDetails {
 export abstract class PosthasteError extends Error {
   /** Stable; the meaning and the remedy stand in {@link ERROR_CODES}. */
   readonly code: ErrorCode;
+  /** The field of the message, envelope or options that the error is about, such as `subject` or `headers["X-Id"]`. */
   readonly field?: string;
+  /** The name of the setting that the error is about, such as `EMAIL_PORT`; its value never appears. */
   readonly setting?: string;
   /** Where an error ended a series of messages: the index of the first message that was not tried. */
   nextIndex?: number;
@@ -169,12 +172,15 @@ export class MessageError extends PosthasteError {}
 export interface SmtpErrorDetails extends ErrorDetails {
   /** The verb that was being answered, such as `MAIL`, or `greeting`, `end-of-data`. */
   readonly verb?: string | undefined;
+  /** What the server said, where it said anything. */
   readonly reply?: Reply | undefined;
 }
 
 /** The SMTP session failed, or the server refused a command that the session cannot do without. */
 export class SmtpError extends PosthasteError {
+  /** The verb that was being answered, such as `MAIL`, or `greeting`, `end-of-data`; absent outside a session. */
   readonly verb?: string;
+  /** What the server said, where it said anything. */
   readonly reply?: Reply;
 
   constructor(code: ErrorCode, message: string, details: SmtpErrorDetails = {}) {
@@ -205,8 +211,11 @@ export interface DeliveryErrorDetails extends ErrorDetails {
 
 /** A message was accepted for no recipient, or a mass mailing not in full. */
 export class DeliveryError extends PosthasteError {
+  /** Of one message: its receipt, with each recipient's verdict. */
   readonly receipt?: Receipt;
+  /** Of many: the receipts of those that were not accepted, in the order of the messages. */
   readonly receipts?: readonly Receipt[];
+  /** Of many: how many messages at least one recipient's server accepted. */
   readonly count?: number;
 
   constructor(code: ErrorCode, message: string, details: DeliveryErrorDetails = {}) {

@@ -16,7 +16,9 @@ export type OutboxMessage =
   | {
       /** The composer's name: letters, digits, `.`, `-` and `_`, at most 100. */
       readonly composer: string;
+      /** What the composer is given; at most 64 KiB of JSON. */
       readonly data: JsonValue;
+      /** To whom the message will go: fixed now, whatever the composer writes into its header. */
       readonly envelope: Envelope;
       /** The domain of the Message-ID that is made now. Default: the reverse-path's. */
       readonly messageIdDomain?: string;
@@ -32,14 +34,19 @@ export interface EnqueueOptions {
 
 /** A message in the outbox. */
 export interface Enqueued {
+  /** Names the message in the outbox, and in the worker's events. */
   readonly id: string;
+  /** The Message-ID with its angle brackets, the same on every attempt. */
   readonly messageId: string;
 }
 
 /** What {@link enqueue} needs of Kysely: a `Kysely` or `Transaction` of any schema is one. */
 export interface KyselyExecutor {
+  /** Whether it is a `Transaction`; else {@link enqueue} opens one. */
   readonly isTransaction: boolean;
+  /** Kysely's own, for SQL that is written out. */
   executeQuery<R>(query: CompiledQuery<R>): Promise<QueryResult<R>>;
+  /** Kysely's own; never called of a `Transaction`. */
   transaction(): { execute<T>(run: (transaction: KyselyExecutor) => Promise<T>): Promise<T> };
 }
 

@@ -13,7 +13,9 @@ export interface Mailbox {
 
 /** RFC 5322 section 3.4: `group = display-name ":" [group-list] ";"`. */
 export interface Group {
+  /** What a person reads, such as `Friends`. Without quotes, not encoded. */
   readonly displayName: string;
+  /** Its members in their order; a group may be empty. */
   readonly mailboxes: readonly Mailbox[];
 }
 

@@ -63,6 +63,7 @@ export class ErrorMailHandler extends Writable implements AsyncDisposable {
     });
   }
 
+  /** Takes what the logger writes, whole lines or not; Node calls it. It never fails. */
   override _write(chunk: string | Buffer, _encoding: BufferEncoding, callback: () => void): void {
     try {
       if (sending.getStore() !== true) this.#read(chunk.toString());

@@ -19,6 +19,7 @@ export type Suppression = (forwardPaths: readonly string[]) => Iterable<string> 
 
 /** Options of {@link createMailer}. */
 export interface MailerOptions {
+  /** Where its messages go. The mailer closes it with itself. */
   readonly transport: Transport;
   /** The author of messages that name none. Default: none, and such a message is refused. */
   readonly from?: string | undefined;

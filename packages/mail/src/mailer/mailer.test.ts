@@ -359,3 +359,11 @@ test("mailAdmins and mailManagers of a mailer: serverEmail, prefix, html, and no
   await nobody.mailAdmins("s", "t");
   assert.equal(nobody.box.length, 0);
 });
+
+test("the error for a message that no recipient's server takes says what it said of a recipient", async () => {
+  await using server = await startSmtpPeer();
+  await using mailer = createMailer({ transport: smtpTransport({ host: "127.0.0.1", port: server.port }) });
+  const to = ["refused@example.com", "refused2@example.com"];
+  // The reply to DATA is one too: 503, since nobody was accepted.
+  await assert.rejects(mailer.send(new EmailMessage({ from: "a@example.com", to })), /refused: 550 /);
+});

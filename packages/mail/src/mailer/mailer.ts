@@ -159,7 +159,8 @@ export function accepted(receipt: Receipt): Receipt {
 /** The error for a message that no recipient's server accepted. */
 export function notAccepted(receipt: Receipt): DeliveryError {
   const { status, error } = receipt;
-  const reply = receipt.reply ?? receipt.recipients.find((recipient) => recipient.reply !== undefined)?.reply;
+  // Where all recipients were refused the whole message's reply is that to DATA, which follows from theirs.
+  const reply = receipt.recipients.find((recipient) => recipient.reply !== undefined)?.reply ?? receipt.reply;
   const reason = error?.message ?? (reply === undefined ? "no recipient" : replyText(reply));
   const code = status === "refused" || status === "unknown" ? status : "deferred";
   const ofError = error instanceof DeliveryError && error.code === "suppressed" ? error.code : code;

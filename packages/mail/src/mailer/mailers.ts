@@ -15,6 +15,7 @@ export interface Mailers extends AsyncDisposable, Iterable<string> {
    * @throws {SettingsError} `unknown-mailer`, when there is none of this name; or naming a setting that is not allowed.
    */
   get(alias: string): Mailer;
+  /** Whether the settings name such a mailer. @throws {SettingsError} naming a setting that is not allowed. */
   has(alias: string): boolean;
   /** Ends the connections of all of them. The settings are read anew with the next access. */
   close(): Promise<void>;

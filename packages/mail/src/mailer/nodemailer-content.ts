@@ -13,14 +13,19 @@ export type NodemailerContent =
 
 /** An attachment, or an alternative, as nodemailer takes it. */
 export interface NodemailerAttachment {
+  /** Without a path; false for none. Default: the name of the file at `path`, else none. */
   readonly filename?: string | false | undefined;
+  /** What it holds; or else `path`. */
   readonly content?: NodemailerContent;
   /** Of a content that is a string, such as `base64`. Default: UTF-8. */
   readonly encoding?: string | undefined;
   /** A local file, or a `data:` URL; no other URL is ever fetched. */
   readonly path?: string | undefined;
+  /** Default: by the end of the file name. */
   readonly contentType?: string | undefined;
+  /** Default: `inline` with a cid, else `attachment`. */
   readonly contentDisposition?: "attachment" | "inline" | undefined;
+  /** By which HTML names it as `cid:`. */
   readonly cid?: string | undefined;
   readonly [field: string]: unknown;
 }

@@ -23,25 +23,45 @@ import {
 
 /** The data of nodemailer's `sendMail`, as far as it can be carried over. */
 export interface NodemailerMessage {
+  /** The author, or several. Default: the mailer's. */
   readonly from?: NodemailerAddresses;
+  /** Who sent it for the author: one mailbox. Default: none. */
   readonly sender?: NodemailerAddresses;
+  /** The recipients; a text may hold several with commas between. Groups are errors. */
   readonly to?: NodemailerAddresses;
+  /** More recipients, whom everybody sees. */
   readonly cc?: NodemailerAddresses;
+  /** Recipients of the envelope that no header field names. */
   readonly bcc?: NodemailerAddresses;
+  /** Where answers are to go. Default: to the author. */
   readonly replyTo?: NodemailerAddresses;
+  /** On one line: a line break in it is an error. Default: empty. */
   readonly subject?: string | null | undefined;
+  /** The body as plain text, in UTF-8. Default: none. */
   readonly text?: NodemailerContent;
+  /** The body as HTML, in UTF-8. Default: none. */
   readonly html?: NodemailerContent;
+  /** Files behind the body; those with a `cid` belong to the HTML. */
   readonly attachments?: readonly NodemailerAttachment[] | null | undefined;
+  /** Further versions of the body, behind html; the last is the richest. */
   readonly alternatives?: readonly NodemailerAttachment[] | null | undefined;
+  /** A calendar, as a version of the body and as a file `invite.ics`. Default of `method`: `PUBLISH`. */
   readonly icalEvent?: NodemailerContent | (NodemailerAttachment & { readonly method?: string });
+  /** Further header fields. Prepared values are errors. */
   readonly headers?: NodemailerHeaders;
+  /** The List-* fields (RFC 2369), such as `unsubscribe`, by URL or address. */
   readonly list?: NodemailerList;
+  /** Makes X-Priority, X-MSMail-Priority and Importance. Default, and for `normal`: none of them. */
   readonly priority?: "high" | "normal" | "low" | null | undefined;
+  /** With its angle brackets. Default: made once, on the domain of From. */
   readonly messageId?: string | null | undefined;
+  /** A time, or a text that `Date` reads. Default: now. */
   readonly date?: Date | string | null | undefined;
+  /** The Message-ID that this answers, with or without angle brackets. */
   readonly inReplyTo?: string | null | undefined;
+  /** The Message-IDs of the thread, the oldest first; a text has spaces between. */
   readonly references?: string | readonly string[] | null | undefined;
+  /** By whom and to whom it goes, whatever its header says. An error with a mailer that adds to messages. */
   readonly envelope?:
     | { readonly from?: unknown; readonly to?: unknown; readonly cc?: unknown; readonly bcc?: unknown }
     | null
@@ -50,6 +70,7 @@ export interface NodemailerMessage {
   readonly raw?: NodemailerContent;
   /** True: `path` of an attachment is an error. */
   readonly disableFileAccess?: boolean | undefined;
+  /** Gives the message up as long as its end of data has not left. */
   readonly signal?: AbortSignal | null | undefined;
   readonly [field: string]: unknown;
 }

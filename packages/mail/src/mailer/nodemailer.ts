@@ -10,11 +10,13 @@ export type { NodemailerMessage } from "./nodemailer-message.ts";
 
 /** What nodemailer's `sendMail` says of a message that was taken. */
 export interface NodemailerInfo {
+  /** With its angle brackets. */
   readonly messageId: string;
   /** `from` is false where the message named no author: the mailer did. */
   readonly envelope: { readonly from: string | false; readonly to: readonly string[] };
   /** The recipients for whom a server took it. */
   readonly accepted: readonly string[];
+  /** Those for whom a server refused it for good. */
   readonly rejected: readonly string[];
   /** Those that may be tried again later, and those of whom nobody knows. */
   readonly pending: readonly string[];
@@ -42,17 +44,23 @@ export interface NodemailerMailer extends EventEmitter {
   verify(done: Done<true>): void;
   /** Adds a plugin of the step `compile`; its fields of the data are then no errors. */
   use(step: "compile", plugin: CompilePlugin): NodemailerMailer;
+  /** Always true: the mailer's transport holds back what it cannot send yet. */
   isIdle(): boolean;
   /** Closes the mailer. */
   close(): Promise<void>;
+  /** `posthaste`; nodemailer's logs show it. */
   readonly name: string;
+  /** Of Posthaste. */
   readonly version: string;
+  /** Empty: packages read it for defaults, and the mailer keeps its own. */
   readonly options: object;
+  /** The transport behind a transporter of nodemailer; here the same name and version. */
   readonly transporter: { readonly name: string; readonly version: string };
 }
 
 /** What nodemailer hands to a transport. */
 export interface ComposedMail {
+  /** The message after nodemailer's plugins, and by whom and to whom it goes. */
   readonly message: {
     getEnvelope(): { readonly from: string | false; readonly to: readonly string[] };
     messageId(): string;

@@ -5,8 +5,11 @@ import type { Observer } from "./mailer-options.ts";
 export interface Progress {
   /** Messages that at least one recipient's server accepted. */
   readonly accepted: number;
+  /** Messages that were refused for good. */
   readonly refused: number;
+  /** Messages that a later attempt may bring through. */
   readonly deferred: number;
+  /** Messages that may have been accepted: the connection died between the end of data and its reply. */
   readonly unknown: number;
   /** How many there are in all, where the source knows: an array, Set or Map. */
   readonly total?: number;

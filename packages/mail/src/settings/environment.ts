@@ -12,26 +12,43 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The settings as an object, under the names of the environment. What is undefined is not set. */
 export interface SettingsObject {
+  /** Where mail goes, or Django's path of it. Default: `smtp`. */
   readonly EMAIL_BACKEND?: Backend | undefined;
+  /** `smtp://user:password@host:587`, or `smtps:`, instead of `EMAIL_HOST` and its like. Default: none. */
   readonly EMAIL_URL?: string | undefined;
+  /** A name or an IP address. Default: `localhost`. */
   readonly EMAIL_HOST?: string | undefined;
+  /** 1 to 65535. Default: 465 with `EMAIL_USE_SSL`, 587 with `EMAIL_USE_TLS`, else 25. */
   readonly EMAIL_PORT?: number | string | undefined;
+  /** There is a login where this and the password are set. Default: none. */
   readonly EMAIL_HOST_USER?: string | undefined;
+  /** A secret, which no error shows. Default: none. */
   readonly EMAIL_HOST_PASSWORD?: string | undefined;
+  /** STARTTLS, which then is required; false: in clear. Default: required but for a loopback host. */
   readonly EMAIL_USE_TLS?: boolean | string | undefined;
+  /** TLS from the first byte. Default: true for port 465, else false. */
   readonly EMAIL_USE_SSL?: boolean | string | undefined;
+  /** The path of the client's certificate in PEM, for servers that ask for one. Default: none. */
   readonly EMAIL_SSL_CERTFILE?: string | undefined;
+  /** The path of its key in PEM. Default: the key stands in the file of the certificate. */
   readonly EMAIL_SSL_KEYFILE?: string | undefined;
   /** In seconds. */
   readonly EMAIL_TIMEOUT?: number | string | undefined;
+  /** The directory of the `file` backend, which needs it. Default: none. */
   readonly EMAIL_FILE_PATH?: string | undefined;
   /** An empty string is no prefix. */
   readonly EMAIL_SUBJECT_PREFIX?: string | undefined;
+  /** Whether Date fields are in this process's time zone. Default: false, UTC. */
   readonly EMAIL_USE_LOCALTIME?: boolean | string | undefined;
+  /** The author of messages that name none. Default: `webmaster@localhost`. */
   readonly DEFAULT_FROM_EMAIL?: string | undefined;
+  /** The author of mail to admins and managers. Default: `root@localhost`. */
   readonly SERVER_EMAIL?: string | undefined;
+  /** Mailboxes, or a text with commas between them. Default: nobody. */
   readonly ADMINS?: readonly string[] | string | undefined;
+  /** The same. Default: the admins. */
   readonly MANAGERS?: readonly string[] | string | undefined;
+  /** Several mailers by name, or the JSON of it, instead of the settings of one server. Default: none. */
   readonly MAILERS?: Readonly<Record<string, MailerDefinition>> | string | undefined;
 }
 

@@ -36,6 +36,7 @@ export interface MailerSettings {
  * none, `backend` is undefined, and who sends without naming a mailer gets a SettingsError.
  */
 export interface MailSettings extends Omit<MailerSettings, "backend"> {
+  /** That of the default mailer; undefined where `MAILERS` has none. */
   readonly backend: Backend | undefined;
   /** Every mailer by its alias: those of `MAILERS`, or the one that the other settings describe, as `default`. */
   readonly mailers: Readonly<Record<string, MailerSettings>>;

@@ -6,12 +6,15 @@ import { Message } from "../message/message.ts";
 
 /** What came out of a transport at its other end. */
 export interface ReceivedMessage {
+  /** The recipients to whom it came, in the envelope's order. */
   readonly forwardPaths: readonly string[];
+  /** Its octets, as SMTP would carry them: lines end with CRLF. */
   readonly content: Uint8Array;
 }
 
 /** A transport to be tested, and what is behind it. */
 export interface TestedTransport {
+  /** A new one, that no other test has used. The test closes it, twice. */
   readonly transport: Transport;
   /** What came out so far; left out where nothing comes out that could be compared. */
   readonly received?: (() => readonly ReceivedMessage[] | Promise<readonly ReceivedMessage[]>) | undefined;

@@ -6,7 +6,9 @@ import { readMessage, type ReadMessage } from "./reading.ts";
 
 /** A message in the box of a {@link memoryTransport}. Its fields are read from its content, as a reader would see it. */
 export interface MemoryMessage extends ReadMessage {
+  /** With its angle brackets, as its receipt has it. */
   readonly messageId: string;
+  /** To whom SMTP would have taken it, bcc among them. */
   readonly envelope: Envelope;
   /** What SMTP would have carried. */
   readonly content: Uint8Array;
@@ -33,6 +35,7 @@ export type MemorySearch = MemoryQuery | ((message: MemoryMessage) => boolean);
 export interface WaitOptions {
   /** In milliseconds. Default: 5,000. */
   readonly timeout?: number | undefined;
+  /** Ends the waiting: it is rejected with the signal's reason. Default: none. */
   readonly signal?: AbortSignal | undefined;
 }
 

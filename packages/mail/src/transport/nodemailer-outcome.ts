@@ -31,7 +31,9 @@ const NO_CONNECTION = new Set([
   "EPROXY",
 ]);
 /** Nodemailer's `command` of an error: after these no content has left. */
-const BEFORE_DATA = /^(?:CONN|EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL FROM|RCPT TO|API)/;
+const BEFORE_DATA = /^(?:EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL FROM|RCPT TO|API)/;
+/** Its codes for a message that it does not send at all. */
+const OF_MESSAGE = new Set<unknown>(["EENVELOPE", "EMESSAGE", "EMAXRECIPIENTS"]);
 
 /** What a transport says of a message that it took. */
 export function outcomesOf({ forwardPaths }: Envelope, info: unknown): Outcome {
@@ -53,8 +55,12 @@ export function outcomesOf({ forwardPaths }: Envelope, info: unknown): Outcome {
   return { status: receiptStatus(recipients), recipients, ...(reply && { reply }) };
 }
 
-/** What its error says of a message that it did not take. */
-export function failureOf(envelope: Envelope, cause: unknown): Outcome {
+/**
+ * What its error says of a message that it did not take.
+ *
+ * @param isUnopened whether it is sure that nobody asked for the content, so that nothing left.
+ */
+export function failureOf(envelope: Envelope, cause: unknown, isUnopened: boolean): Outcome {
   const said = saidOf(cause);
   const reply = replyOf(said);
   if (said.code === "EAUTH")
@@ -62,10 +68,11 @@ export function failureOf(envelope: Envelope, cause: unknown): Outcome {
   // Nobody was accepted: each may have a reply of its own.
   if (listOf(said.rejectedErrors).length > 0) return outcomesOf(envelope, cause);
   if (reply !== undefined) return failed(envelope, reply.code < 500 ? "deferred" : "refused", undefined, reply);
-  const isBefore = NO_CONNECTION.has(String(said.code)) || BEFORE_DATA.test(String(said.command));
-  if (isBefore) return failed(envelope, "deferred", new SmtpError("connect", text(cause), { cause }));
-  if (said.code === "EENVELOPE" || said.code === "EMESSAGE")
+  // With a response that is no reply it is the server that is broken.
+  if (OF_MESSAGE.has(said.code) && said.response === undefined)
     return failed(envelope, "refused", new SmtpError("unexpected-reply", text(cause), { cause }));
+  const isBefore = NO_CONNECTION.has(String(said.code)) || BEFORE_DATA.test(String(said.command));
+  if (isUnopened || isBefore) return failed(envelope, "deferred", new SmtpError("connect", text(cause), { cause }));
   return byHttp(envelope, said, cause);
 }
 

@@ -9,11 +9,13 @@ import { decodedWords, inCharset, type Parameterized, parameterized, parameterOf
 
 /** An attachment, decoded. */
 export interface ReadAttachment {
+  /** Decoded, as the sender gave it: it may hold a path or controls. Undefined where there is none. */
   readonly filename: string | undefined;
   /** Lower case, without parameters. */
   readonly contentType: string;
   /** Without angle brackets. */
   readonly cid: string | undefined;
+  /** Its octets, with the transfer encoding undone. */
   readonly content: Uint8Array;
 }
 
@@ -21,15 +23,21 @@ export interface ReadAttachment {
 export interface ReadMessage {
   /** The header fields in order, unfolded and decoded. */
   readonly fields: readonly (readonly [name: string, body: string])[];
+  /** Decoded; empty where there is none. */
   readonly subject: string;
+  /** One mailbox, or several with commas between, such as `김철수 <kim@example.com>`. */
   readonly from: string;
   /** One mailbox each, such as `김철수 <kim@example.com>`. */
   readonly to: readonly string[];
+  /** As `to`. */
   readonly cc: readonly string[];
+  /** As `to`; empty where answers go to the author. */
   readonly replyTo: readonly string[];
   /** With LF between lines; empty where there is none. */
   readonly text: string;
+  /** As it was sent; empty where there is none. */
   readonly html: string;
+  /** In the order of the message, inline images among them. */
   readonly attachments: readonly ReadAttachment[];
 }
 

@@ -4,10 +4,13 @@ import type { SmtpError } from "../../errors.ts";
 
 /** On `posthaste:connection`: a connection was made, takes mail, or is over. */
 export interface ConnectionEvent {
+  /** `open`: it is made. `ready`: TLS and login are done. `ended`: it is over, in peace or not. */
   readonly type: "open" | "ready" | "ended";
   /** Counts the connections of this process, from 1. */
   readonly connection: number;
+  /** As `smtpTransport` was given it. */
   readonly host: string;
+  /** The server's port; with `path` it means nothing. */
   readonly port: number;
   /** Of `ready`: what secures it; undefined for a connection in clear. */
   readonly tls?: TlsDetails | undefined;
@@ -27,7 +30,9 @@ export interface TlsDetails {
 
 /** On `posthaste:command`: a command left. What authenticates stands as `***`, and content does not appear. */
 export interface CommandEvent {
+  /** The number of the connection, as in its {@link ConnectionEvent}. */
   readonly connection: number;
+  /** In capitals, such as `MAIL`; `end-of-data` for the dot. */
   readonly verb: string;
   /** Without CRLF; `.` for the end of data. */
   readonly line: string;
@@ -35,15 +40,19 @@ export interface CommandEvent {
 
 /** On `posthaste:reply`: a reply came. What was presented to authenticate stands as `***` in it. */
 export interface ReplyEvent {
+  /** The number of the connection, as in its {@link ConnectionEvent}. */
   readonly connection: number;
   /** What it answers. */
   readonly verb: string;
+  /** What the server said. */
   readonly reply: Reply;
 }
 
 /** On `posthaste:verdict`: a message has its receipt. */
 export interface VerdictEvent {
+  /** As `smtpTransport` was given it. */
   readonly host: string;
+  /** The same that the delivery yields. */
   readonly receipt: Receipt;
 }
 

@@ -25,7 +25,9 @@ export type TlsMode = "implicit" | "starttls" | "opportunistic" | "none";
 
 /** Where a connection is to lead. */
 export interface ConnectTarget {
+  /** The name or IP address of the options, not resolved. */
   readonly host: string;
+  /** That of the options, or the default for how the connection is secured. */
   readonly port: number;
   /** Aborts when nobody waits for the connection any more. */
   readonly signal: AbortSignal;
@@ -78,6 +80,7 @@ export interface SmtpOptions {
   readonly acceptAnyCertificate?: boolean | undefined;
   /** The client's certificate in PEM, for servers that ask for one; together with `key`. */
   readonly cert?: string | undefined;
+  /** Its key in PEM, without a passphrase. */
   readonly key?: string | undefined;
   /** Presented where given, by the strongest mechanism on offer. It travels in clear to a loopback address only. */
   readonly auth?: Credentials | undefined;
@@ -97,6 +100,7 @@ export interface SmtpOptions {
    * in doubt when the connection dies; for servers that are known to bear it. Default: auto.
    */
   readonly pipelining?: "auto" | "grouped" | "off" | { readonly bdatWindow: number } | undefined;
+  /** How long to wait for what. Default: as RFC 5321 section 4.5.3.2 says. */
   readonly timeouts?: SmtpTimeouts | undefined;
 }
 

@@ -15,7 +15,7 @@ import { type Command, command, LocalProtocolError } from "./command.ts";
 import type { Extensions } from "./extension.ts";
 import type { Pipeline, Step } from "./pipeline.ts";
 import { isIntermediate, isPositive, refusal, unexpected } from "./reply.ts";
-import { allowedSchedule, type Schedule, slower, spansMessages } from "./schedule.ts";
+import { allowedSchedule, depth, type Schedule, slower } from "./schedule.ts";
 import type { ConnectionOptions } from "./session-initiation.ts";
 import { type Closing, lacking, Transaction, transactionCommands, type TransactionRequest } from "./transaction.ts";
 import { TransparencyEncoder } from "./transparency.ts";
@@ -64,9 +64,7 @@ export class MailTransactions<Request extends TransactionRequest> {
   get hasRoom(): boolean {
     const last = this.#transactions.at(-1);
     if (last === undefined) return true;
-    if (!spansMessages(this.#schedule)) return false;
-    const window = typeof this.#schedule === "object" ? this.#schedule.window : 2;
-    if (this.#transactions.length >= window) return false;
+    if (this.#transactions.length >= depth(this.#schedule)) return false;
     return last.chunk === undefined ? last.terminated || last === this.#content : this.#windowIsOpen;
   }
 

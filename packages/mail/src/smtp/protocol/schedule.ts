@@ -45,7 +45,7 @@ export function slower(schedule: Schedule): Schedule {
 }
 
 /** Whether a command group may go on behind a dot that is not answered. */
-export function spansMessages(schedule: Schedule): boolean {
+function spansMessages(schedule: Schedule): boolean {
   return schedule === "across" || typeof schedule === "object";
 }
 
