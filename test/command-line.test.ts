@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
-import { shareCompiled } from "./peer/compile-cache.ts";
 import { localhostCertificate } from "./peer/certificate.ts";
-import { posthaste, startService, temporaryFolder } from "./peer/posthaste.ts";
+import { type Ended, environment as clean, posthaste, startService, temporaryFolder } from "./peer/posthaste.ts";
 import { startSmtpPeer } from "./peer/smtp-peer.ts";
-
-shareCompiled();
 
 test("--help says what each command does, with examples, and exits with 0", async () => {
   for (const command of [[], ["serve"], ["inbox"], ["send"], ["send-mass"], ["check"], ["sendtestemail"]]) {
@@ -61,6 +60,10 @@ const BAD: readonly [name: string, parameters: string[], environment: NodeJS.Pro
   ["no address to send to", ["sendtestemail"], {}, /--managers or --admins/],
   ["no admins to send to", ["sendtestemail", "--admins"], {}, /ADMINS: not set/],
   ["a bad setting to check", ["check"], { EMAIL_PORT: "smtp" }, /EMAIL_PORT/],
+  ["a mailer to check that there is none of", ["check", "--using", "news"], {}, /MAILERS\["news"\]/],
+  ["a host to check that is none", ["check"], { EMAIL_HOST: "a b" }, /EMAIL_HOST/],
+  ["a certificate to check that is not there", ["check"], { EMAIL_SSL_CERTFILE: "none.pem" }, /EMAIL_SSL_CERTFILE/],
+  ["a backend to check that is not installed", ["check"], { EMAIL_BACKEND: "@example/none" }, /EMAIL_BACKEND/],
   ["a server to try that there is none of", ["check", "--connect"], { EMAIL_BACKEND: "console" }, /--connect.*console/],
   ["a mail without a subject", ["send", "--to", "kim@example.com", "--text", "x"], {}, /--subject/],
   ["a mail without a body", ["send", "--to", "kim@example.com", "--subject", "x"], {}, /--text: not given/],
@@ -68,6 +71,9 @@ const BAD: readonly [name: string, parameters: string[], environment: NodeJS.Pro
   ["a text given twice", [...MAIL, "--text-file", "-"], {}, /--text: given twice/],
   ["an attachment that is not there", [...MAIL, "--attach", "none.pdf"], {}, /--attach: none\.pdf: .*ENOENT/],
   ["a header field without a colon", [...MAIL, "--header", "X-A"], {}, /--header/],
+  ["a header field that is the message's own", [...MAIL, "--header", "Bcc: lee@example.com"], {}, /headers\["Bcc"\]/],
+  ["a header field with a line break", [...MAIL, "--header", "X-A: a\nBcc: x@example.com"], {}, /headers\["X-A"\]/],
+  ["a subject with a line break", [...MAIL, "--subject", "a\nBcc: x@example.com"], {}, /subject/],
   ["a mailer that there is none of", [...MAIL, "--using", "news"], {}, /MAILERS\["news"\]/],
   ["an address with a line break", [...MAIL, "--cc", "lee@example.com\nBcc: x@example.com"], {}, /cc\[0\]/],
   ["a mass mailing without a file", ["send-mass", "--to", "x", "--subject", "x"], {}, /missing required argument/],
@@ -241,6 +247,19 @@ test("sendtestemail says each recipient's verdict, and exits with 0 only when al
   assert.match(peer.messages[0]?.content ?? "", /If you're reading this, it was successful\./);
 });
 
+test("credentials that are refused are trouble, and no verdict on the recipients", async () => {
+  await using peer = await startSmtpPeer();
+  const server = { EMAIL_HOST: "127.0.0.1", EMAIL_PORT: String(peer.port) };
+  const environment = { ...server, EMAIL_HOST_USER: "kim", EMAIL_HOST_PASSWORD: "hunter2" };
+  for (const parameters of [["sendtestemail", "kim@example.com"], MAIL]) {
+    const { code, stdout, stderr } = await posthaste(parameters, ".", environment);
+    assert.deepEqual([code, stdout], [4, ""]);
+    assert.match(stderr, /^posthaste: .*credentials/);
+    assert.doesNotMatch(stderr, /hunter2/);
+  }
+  assert.equal(peer.credentials.length, 2);
+});
+
 test("sendtestemail goes to the addresses, the managers and the admins, as Django's does", async () => {
   await using peer = await startSmtpPeer();
   const environment = {
@@ -299,6 +318,65 @@ test("send takes a mail from flags and files, and its exit code says what became
     codes.map(({ code }) => code),
     [3, 1, 4],
   );
+});
+
+/** Runs the command with an end of standard input, and where nobody reads what it prints if so wanted. */
+async function piped(
+  parameters: readonly string[],
+  cwd: string,
+  extra: NodeJS.ProcessEnv,
+  input?: Buffer,
+): Promise<Ended> {
+  const command = join(import.meta.dirname, "../packages/cli/src/posthaste.ts");
+  const child = spawn(process.execPath, ["--conditions=posthaste-source", command, ...parameters], {
+    cwd,
+    env: clean(extra),
+  });
+  const ended = once(child, "close") as Promise<[number | null]>;
+  // What it does not read to the end breaks the pipe.
+  child.stdin.on("error", () => undefined).end(input);
+  if (input === undefined) {
+    child.stdout.destroy();
+    child.stderr.destroy();
+    return { code: (await ended)[0], stdout: "", stderr: "" };
+  }
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: (await ended)[0], stdout, stderr };
+}
+
+test("where nobody reads what is printed, a command ends as it would have", async () => {
+  await using peer = await startSmtpPeer();
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, "people.csv"), "email\nkim@example.com\nno address\nlee@example.com\n");
+  const environment = { EMAIL_HOST: "127.0.0.1", EMAIL_PORT: String(peer.port) };
+  const mass = ["send-mass", "people.csv", "--to", "{{ email }}", "--subject", "x", "--text-file", "people.csv"];
+  const rows: readonly [parameters: string[], code: number][] = [
+    [["--help"], 0],
+    [["send", "--nope"], 2],
+    [["check", "--json"], 0],
+    [MAIL, 0],
+    [[...MAIL, "--to", "refused@example.com"], 3],
+    [mass, 3],
+  ];
+  for (const [parameters, code] of rows)
+    assert.equal((await piped(parameters, folder.path, environment)).code, code, parameters.join(" "));
+  assert.equal(peer.messages.length, 4);
+});
+
+test("standard input is read as a file is: in UTF-8, and up to ten million octets", async () => {
+  await using peer = await startSmtpPeer();
+  const environment = { EMAIL_HOST: "127.0.0.1", EMAIL_PORT: String(peer.port) };
+  const send = (input: Buffer): Promise<Ended> =>
+    piped(["send", "--to", "kim@example.com", "--subject", "x", "--text-file", "-"], ".", environment, input);
+  const good = await send(Buffer.from("\ufeffplain"));
+  assert.equal(good.code, 0, good.stderr);
+  assert.match(peer.messages[0]?.content ?? "", /\r\n\r\nplain/);
+  const latin1 = await send(Buffer.from([0x63, 0x61, 0x66, 0xe9]));
+  assert.deepEqual([latin1.code, latin1.stderr], [2, "posthaste: --text-file: standard input is not UTF-8\n"]);
+  const endless = await send(Buffer.alloc(20_000_000, "x"));
+  assert.equal(endless.code, 2);
+  assert.match(endless.stderr, /^posthaste: --text-file: standard input is longer than 10000000 octets; attach it/);
+  assert.equal(peer.messages.length, 1);
 });
 
 test("check prints what the settings were understood as, without secrets, and tries the server", async () => {

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
-import { shareCompiled } from "./peer/compile-cache.ts";
 import { type MassMailing, messageIdOf, readReport, startMassMailing } from "./peer/mass-mailing.ts";
-import { type Ended, temporaryFolder } from "./peer/posthaste.ts";
+import { type Ended, environment, eventually, temporaryFolder } from "./peer/posthaste.ts";
 import type { SMTPServerOptions } from "smtp-server";
 import { type SmtpPeer, startSmtpPeer } from "./peer/smtp-peer.ts";
 
-shareCompiled();
-
+const COMMAND = join(import.meta.dirname, "../packages/cli/src/posthaste.ts");
 const FLAGS = ["--to", "{{ email }}", "--subject", "{{ name }}님께", "--text-file", "letter.txt"];
 const LETTER = "{{ name }}님, 안녕하세요.\n";
 /** A message is marked before its end of data leaves, and so many are under way at most. */
@@ -144,10 +146,13 @@ test("what is wrong with a row is named with the row and line, and every other r
     ["no-address,x,none", /to\[0\]/],
     [",x,none", /no recipient/],
     ["a@example.com,x,missing", /--attach: files\/missing\.txt: .*ENOENT/],
+    [`a@example.com,x,${"y".repeat(100_000)}`, /--attach: files\/y{484} …$/],
     // Attacks: what a stranger typed must neither add recipients and header fields, nor choose a file.
     ['"a@example.com, b@example.com",x,none', /to\[0\]/],
     ['a@example.com,"x\r\nBcc: b@example.com",none', /subject.*line break/],
     ["a@example.com,x,../letter", /--attach: .*not in the folder files\//],
+    // And nothing that the operator's terminal would obey.
+    ["a@example.com,x,\x1b[2J", /--attach: files\/\\u001b\[2J\.txt: .*ENOENT/],
   ];
   const good = (index: number): string => `p${index}@example.com,김철수,none\n`;
   const rows = [Buffer.from("email,name,file\n")];
@@ -171,7 +176,7 @@ test("what is wrong with a row is named with the row and line, and every other r
   );
   assert.match(stderr, /^posthaste: row 1 \(line 2\): it has 1 field/m);
   assert.match(stderr, /^posthaste: row 7 \(line 8\): .*quote/m);
-  assert.doesNotMatch(stderr, /\n {4}at /);
+  assert.doesNotMatch(stderr, /\n {4}at |\x1b/);
   assert.equal(peer.messages.length, wrong.length);
 });
 
@@ -233,7 +238,7 @@ const REFUSED: readonly [name: string, rows: string | Uint8Array, parameters: st
     "a missing column",
     "email,nmae\n",
     FLAGS,
-    /--subject: line 1, column 4: people\.csv has no column "name"; it has email, nmae/,
+    /--subject: line 1, column 4: people\.csv has no column "name"; it has "email", "nmae"/,
   ],
   [
     "a template that is none",
@@ -245,8 +250,17 @@ const REFUSED: readonly [name: string, rows: string | Uint8Array, parameters: st
   [
     "a template that reads files",
     people(1),
-    [...FLAGS, "--dry-run", "out", "--cc", "{% render 'letter.txt' %}"],
-    /ENOENT/,
+    [...FLAGS, "--cc", "{% render 'letter.txt' %}"],
+    /--cc: line 1, column 1: tag "render" not found/,
+  ],
+  ["semicolons for commas", "email;name\nkim@example.com;x\n", FLAGS, /one column with semicolons in it/],
+  ["tabs for commas", "email\tname\nkim@example.com\tx\n", FLAGS, /one column with tabs in it/],
+  ["nobody to send to", people(1), FLAGS.slice(2), /--to: not given/],
+  [
+    "one standard input for two bodies",
+    people(1),
+    [...FLAGS.slice(0, 4), "--text-file", "-", "--html-file", "-"],
+    /--html-file: standard input is read once/,
   ],
   ["an encoding that is none", people(1), [...FLAGS, "--encoding", "utf-16"], /--encoding.*euc-kr/],
   ["no body", people(1), FLAGS.slice(0, 4), /--text-file.*not given/],
@@ -264,6 +278,17 @@ const REFUSED: readonly [name: string, rows: string | Uint8Array, parameters: st
     [...FLAGS, "--report", "none/r.csv"],
     /--report: none\/r\.csv\.journal cannot/,
   ],
+  // The report takes the place of what is there.
+  ["a report in place of the rows", people(1), [...FLAGS, "--report", "people.csv"], /--report: .*file of the rows/],
+  ["a report in place of another file", people(1), [...FLAGS, "--report", "letter.txt"], /--report: .*is no report/],
+  ["a report in place of a folder", people(1), [...FLAGS, "--report", "."], /--report: .*is no file/],
+  ["a report without a name", people(1), [...FLAGS, "--report", ""], /--report: .*path/],
+  [
+    "to go on with what sends nothing",
+    people(1),
+    [...FLAGS, "--dry-run", "out", "--resume"],
+    /--dry-run.*cannot be used with.*--resume/,
+  ],
   ["a rate, where there is none", people(1), [...FLAGS, "--rate", "5"], /--rate: the backend is dummy/],
   ["a rate that is none", people(1), [...FLAGS, "--rate", "fast"], /--rate.*above 0/],
 ];
@@ -275,11 +300,10 @@ describe("what no row could make good is an error before anything is sent or wri
       const environment = { EMAIL_BACKEND: "dummy" };
       const { code, stdout, stderr } = await startMassMailing(["people.csv", ...parameters], folder.path, environment)
         .ended;
-      const isDryRun = parameters.includes("--dry-run");
       assert.match(stderr, says);
       assert.doesNotMatch(stderr, /\n {4}at /);
-      assert.equal(code, isDryRun ? 1 : 2);
-      if (!isDryRun) assert.deepEqual([stdout, await readdir(folder.path)], ["", ["letter.txt", "people.csv"]]);
+      assert.equal(code, 2);
+      assert.deepEqual([stdout, await readdir(folder.path)], ["", ["letter.txt", "people.csv"]]);
     });
   }
 });
@@ -293,6 +317,17 @@ test("--dry-run writes each message to a file, and sends nothing", async () => {
   assert.deepEqual(await readdir(join(folder.path, "out")), ["000001.eml", "000002.eml"]);
   assert.match(await readFile(join(folder.path, "out/000002.eml"), "utf8"), /^To: p2@example\.com\r$/m);
   assert.equal((await send(peer, folder, "--dry-run", "out")).code, 2, "a folder that is not empty");
+});
+
+test("--dry-run ends by Ctrl-C", async () => {
+  await using folder = await place(people(20_000));
+  await using mailing = startMassMailing(["people.csv", ...FLAGS, "--dry-run", "out"], folder.path, {});
+  const written = (): Promise<string[]> => readdir(join(folder.path, "out")).catch(() => []);
+  await eventually(async () => ((await written()).length > 0 ? true : undefined), "the first message");
+  const { code, stdout } = await mailing.kill("SIGINT");
+  const count = (await written()).length;
+  assert.deepEqual([code, stdout.startsWith(`${count} rows: ${count} messages`)], [130, true], stdout);
+  assert.ok(count < 20_000);
 });
 
 test("Ctrl-C finishes what is past the end of data; --resume sends the rest, and nothing twice", async () => {
@@ -390,7 +425,7 @@ test("--resume tries those who were deferred once more, and nobody else; another
   await folder.write("people.csv", "email,name\nkim@example.com,김\nfull@example.com,박\n");
   const file = await send(peer, folder, "--resume", "--cc", "boss@example.com");
   assert.equal(file.code, 2);
-  assert.match(file.stderr, /--resume: the file is not the one/);
+  assert.match(file.stderr, /--resume: the file is not what/);
   await folder.write("people.csv", "email,name\nkim@example.com,김\nfull@example.com,이\n");
   assert.equal((await send(peer, folder, "--resume", "--cc", "boss@example.com")).code, 0);
   assert.deepEqual(
@@ -398,6 +433,110 @@ test("--resume tries those who were deferred once more, and nobody else; another
     [["kim@example.com", "boss@example.com"], ["boss@example.com"], ["full@example.com"]],
   );
   assert.ok((await report(folder)).every(({ status }) => status === "accepted"));
+});
+
+test("a terminal that is gone stops a mailing as Ctrl-C does", async () => {
+  const gate = gatedPeer(20);
+  await using peer = await startSmtpPeer(gate.options);
+  await using folder = await place(people(60));
+  await using mailing = start(peer, folder);
+  await gate.reached;
+  setImmediate(() => gate.open());
+  const { code, stderr } = await mailing.kill("SIGHUP");
+  assert.equal(code, 130, stderr);
+  assert.match(stderr, /stopping; .*Ctrl-C again/);
+  const resumed = await send(peer, folder, "--resume");
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.deepEqual([gate.taken.length, new Set(gate.taken).size], [60, 60]);
+});
+
+/** Runs it where no file may grow beyond so many blocks, of 512 or 1024 octets each as the shell has it. */
+async function sendWithin(
+  blocks: number,
+  parameters: readonly string[],
+  cwd: string,
+  extra: NodeJS.ProcessEnv,
+): Promise<Ended> {
+  const command = [process.execPath, "--conditions=posthaste-source", COMMAND, "send-mass", "people.csv"];
+  const child = spawn("sh", ["-c", `ulimit -f ${blocks}; exec "$@"`, "sh", ...command, ...parameters], {
+    cwd,
+    env: environment({ ...extra, NODE_DISABLE_COMPILE_CACHE: "1" }),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close") as Promise<[number | null]>;
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: (await ended)[0], stdout, stderr };
+}
+
+const withoutLimits = process.platform === "win32" && "a shell that limits files is needed";
+
+test(
+  "where the journal cannot grow, the mailing ends and says so; --resume misses nobody, and names who got it twice",
+  { skip: withoutLimits },
+  async () => {
+    await using peer = await startSmtpPeer();
+    await using folder = await place(people(400));
+    const full = await sendWithin(200, FLAGS, folder.path, settings(peer));
+    assert.equal(full.code, 3, full.stderr);
+    assert.match(full.stderr, /^posthaste: --report: .*journal cannot be written: /m);
+    assert.doesNotMatch(full.stderr, /\n {4}at /);
+    const before = arrivals(peer);
+    assert.ok(before.size > 0 && before.size < 400, `${before.size} left`);
+    const resumed = await send(peer, folder, "--resume");
+    assert.equal(resumed.code, 0, resumed.stderr);
+    const counts = arrivals(peer);
+    assert.equal(counts.size, 400);
+    const named = new Set(
+      (await report(folder))
+        .filter((each) => each.may_have_arrived_twice === "yes")
+        .map(({ message_id }) => message_id),
+    );
+    assert.deepEqual(
+      [...counts].filter(([id, count]) => count > 1 && !named.has(id)),
+      [],
+    );
+    assert.ok(named.size <= IN_FLIGHT, `${named.size} rows were in doubt`);
+  },
+);
+
+test("a message that --dry-run cannot write ends it, and leaves no half of it", { skip: withoutLimits }, async () => {
+  await using folder = await place(people(3));
+  const { code, stderr } = await sendWithin(0, [...FLAGS, "--dry-run", "out"], folder.path, {});
+  assert.deepEqual([code, await readdir(join(folder.path, "out"))], [2, []]);
+  assert.match(stderr, /^posthaste: --dry-run: out\/000001\.eml cannot be written: EFBIG\n$/);
+});
+
+test("of a mailing of which nothing left no journal stays: what was wrong is corrected, and it begins anew", async () => {
+  await using peer = await startSmtpPeer();
+  await using folder = await place(people(2).replaceAll("@", " at "));
+  const wrong = await send(peer, folder);
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stdout, /Nothing was sent.* begins anew/);
+  assert.deepEqual(await readdir(folder.path), ["letter.txt", "people.csv", "people.csv.report.csv"]);
+  assert.match((await send(peer, folder, "--resume")).stderr, /nothing to go on with/);
+  await folder.write("people.csv", people(2));
+  assert.equal((await send(peer, folder)).code, 0);
+  assert.equal(peer.messages.length, 2);
+  assert.ok((await readdir(folder.path)).includes("people.csv.report.csv.journal"));
+});
+
+test("a journal that was not begun is begun by --resume, and what is none is not touched", async () => {
+  await using peer = await startSmtpPeer();
+  await using folder = await place(people(2));
+  const journal = "people.csv.report.csv.journal";
+  await folder.write(journal, "");
+  const begun = await send(peer, folder, "--resume");
+  assert.equal(begun.code, 0, begun.stderr);
+  await folder.write(journal, "no database, but a text of more than a hundred octets: ".repeat(20));
+  const other = new DatabaseSync(join(folder.path, "other.csv.journal"));
+  other.exec("create table mailing (format text) strict; insert into mailing values ('1')");
+  other.close();
+  for (const more of [[], ["--report", "other.csv"]]) {
+    const { code, stderr } = await send(peer, folder, "--resume", ...more);
+    assert.deepEqual([code, /\n {4}at /.test(stderr)], [2, false], stderr);
+    assert.match(stderr, /journal (?:cannot be used: file is not a database|is not a journal that this version reads)/);
+  }
+  assert.equal(peer.messages.length, 2);
 });
 
 test("without a server none is accepted: exit code 1, and what to do", async () => {

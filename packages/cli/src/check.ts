@@ -1,6 +1,7 @@
-import { type MailerSettings, mailSettings, type MailSettings, SettingsError, type TlsDetails } from "posthaste";
-import { EXIT } from "./exit.ts";
+import { type MailerSettings, mailSettings, type MailSettings, type TlsDetails } from "posthaste";
+import { badSetting, EXIT } from "./exit.ts";
 import { checkMail, type MailCheck } from "./mail-checks.ts";
+import { mailTransport } from "./mail-transport.ts";
 import { probeServer, type ServerProbe } from "./server-probe.ts";
 
 /** The flags of `posthaste check`. */
@@ -21,8 +22,9 @@ export async function check(flags: CheckFlags): Promise<number> {
   const settings = mailSettings();
   const isDeployed = flags.deploy === true || process.env.NODE_ENV === "production";
   const checks = checkMail(settings, process.env, isDeployed);
-  const mailer = flags.connect === true ? mailerToProbe(settings, flags.using) : undefined;
-  const probe = mailer === undefined ? undefined : await probeServer(flags.using);
+  await checkUsable(settings, flags.using);
+  if (flags.connect === true) checkServer(settings, flags.using);
+  const probe = flags.connect === true ? await probeServer(flags.using) : undefined;
   if (flags.json === true) printJson(settings, checks, probe);
   else {
     printSettings(settings);
@@ -33,12 +35,19 @@ export async function check(flags: CheckFlags): Promise<number> {
   return isBad ? EXIT.failure : EXIT.ok;
 }
 
-function mailerToProbe({ mailers }: MailSettings, using = "default"): MailerSettings {
-  const mailer = Object.hasOwn(mailers, using) ? mailers[using] : undefined;
-  if (mailer?.backend === "smtp") return mailer;
-  const reason =
-    mailer === undefined ? "there is no such mailer" : `its backend is ${mailer.backend}, and has no server`;
-  throw new SettingsError("bad-setting", `--connect: ${using}: ${reason}`, { setting: "--connect" });
+/** Has every transport made, for what shows only then: a host that is none, a certificate that is not there. */
+async function checkUsable({ mailers }: MailSettings, using: string | undefined): Promise<void> {
+  if (using !== undefined && !Object.hasOwn(mailers, using)) await mailTransport(using).close();
+  // The file backend would make its directory.
+  const others = Object.values(mailers).filter(({ backend }) => backend !== "file");
+  for (const { alias } of others) await mailTransport(alias).close();
+}
+
+function checkServer({ mailers }: MailSettings, using = "default"): void {
+  const backend = Object.hasOwn(mailers, using) ? mailers[using]?.backend : undefined;
+  if (backend === "smtp") return;
+  const reason = backend === undefined ? "there is no such mailer" : `its backend is ${backend}, and has no server`;
+  throw badSetting("--connect", `${using}: ${reason}`);
 }
 
 const TLS_WORDS: Readonly<Record<string, string>> = {

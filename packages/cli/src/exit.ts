@@ -1,10 +1,13 @@
-import { AddressError, PosthasteError, SettingsError } from "posthaste";
+import { AddressError, HeaderError, MessageError, PosthasteError, SettingsError } from "posthaste";
 
 /**
  * What the process answers its caller with. Of mail: `ok` all recipients' servers accepted, `partial` some, `failure` none,
  * `trouble` none, but a later attempt may succeed; `stopped` is what shells give for Ctrl-C.
  */
 export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3, trouble: 4, stopped: 130 } as const;
+
+/** What somebody wrote is wrong, and not what a server said of it. */
+const MISTAKES = [SettingsError, AddressError, HeaderError, MessageError];
 
 /** Prints an error for a person, without a stack, and says how the process ends. */
 export function report(error: unknown): number {
@@ -13,7 +16,7 @@ export function report(error: unknown): number {
     return EXIT.failure;
   }
   console.error(`posthaste: ${error.message}`);
-  return error instanceof SettingsError || error instanceof AddressError ? EXIT.usage : EXIT.failure;
+  return MISTAKES.some((kind) => error instanceof kind) ? EXIT.usage : EXIT.failure;
 }
 
 /** A setting that has a value that is not allowed, or cannot be used as it is. */

@@ -26,6 +26,7 @@ const CASES: readonly [name: string, environment: Record<string, string>, deploy
     ["posthaste.W003"],
   ],
   ["the author that is default", { ...GOOD, DEFAULT_FROM_EMAIL: "" }, false, ["posthaste.W004"]],
+  ["an author at localhost", { ...GOOD, DEFAULT_FROM_EMAIL: "Shop <a@LOCALHOST>" }, false, ["posthaste.W004"]],
   [
     "admins, and the server's author by default",
     { ...GOOD, SERVER_EMAIL: "", ADMINS: "ops@example.com" },

@@ -68,15 +68,20 @@ function peopleChecks({ from, serverEmail, admins, managers }: MailSettings): Ma
   mailbox("SERVER_EMAIL", serverEmail);
   for (const each of admins) mailbox("ADMINS", each);
   if (managers !== admins) for (const each of managers) mailbox("MANAGERS", each);
-  if (from.endsWith("@localhost")) {
+  if (isLocal(from)) {
     const message = `DEFAULT_FROM_EMAIL is ${from}, which other servers refuse`;
     checks.push(warning("posthaste.W004", message, "set it to an address of your domain"));
   }
-  if (admins.length > 0 && serverEmail.endsWith("@localhost")) {
+  if (admins.length > 0 && isLocal(serverEmail)) {
     const message = `SERVER_EMAIL is ${serverEmail}, so mail to ADMINS may be refused`;
     checks.push(warning("posthaste.W005", message, "set it to an address of your domain"));
   }
   return checks;
+}
+
+/** Of a mailbox such as `Shop <webmaster@localhost>` too. */
+function isLocal(mailbox: string): boolean {
+  return /@localhost>?$/i.test(mailbox);
 }
 
 function isMailbox(value: string, setting: string): boolean {

@@ -28,7 +28,8 @@ after Ctrl-C, after a crash, and for rows that were deferred.
 
 ${SETTINGS}
 Exit codes: 0 all rows were accepted, 3 some, 1 none, 130 stopped by Ctrl-C, 2 the command, a setting, the file's
-header or a template is wrong, and nothing was sent, 4 all were accepted, but the report could not be written.
+header or a template is wrong, and nothing was sent, 4 all were accepted, but something else went wrong, such as
+writing the report.
 
 Examples:
   $ posthaste send-mass people.csv --to "{{ email }}" --subject "{{ name }}님께" --text-file letter.txt --dry-run out

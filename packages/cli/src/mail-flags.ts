@@ -45,5 +45,8 @@ export const mailFlag = {
     new Option("--in-doubt <policy>", "of rows that may have left before a crash: send them again, or leave them")
       .choices(["resend", "hold"])
       .default("resend"),
-  dryRun: () => new Option("--dry-run <folder>", "write each message to a file of the folder, and send nothing"),
+  dryRun: () =>
+    new Option("--dry-run <folder>", "write each message to a file of the folder, and send nothing").conflicts(
+      "resume",
+    ),
 } as const;

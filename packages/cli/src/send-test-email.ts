@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createMailer, EmailMessage, type MailSettings } from "posthaste";
-import { EXIT, missingSetting } from "./exit.ts";
+import { EXIT, missingSetting, report } from "./exit.ts";
 import { mailTransport } from "./mail-transport.ts";
 import { printReceipt } from "./receipt-output.ts";
 import { checkedMail } from "./checked-mail.ts";
@@ -27,11 +27,16 @@ export async function sendTestEmail(to: readonly string[], flags: SendTestEmailF
   for (const message of messages) message.toBytes();
   await using mailer = createMailer({ transport: mailTransport(flags.using) });
   let code: number = EXIT.ok;
-  for await (const receipt of mailer.sendAll(messages)) {
-    const own = printReceipt(receipt, flags.json === true);
-    if (code === EXIT.ok) code = own;
+  try {
+    for await (const receipt of mailer.sendAll(messages)) {
+      const own = printReceipt(receipt, flags.json === true);
+      if (code === EXIT.ok) code = own;
+    }
+    return code;
+  } catch (error) {
+    report(error);
+    return EXIT.trouble;
   }
-  return code;
 }
 
 function testMessages(to: readonly string[], flags: SendTestEmailFlags, settings: MailSettings): EmailMessage[] {

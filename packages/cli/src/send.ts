@@ -2,26 +2,14 @@ import { createMailer, EmailMessage, MessageError } from "posthaste";
 import { badSetting, EXIT, report } from "./exit.ts";
 import { mailTransport } from "./mail-transport.ts";
 import { headerFields } from "./mass/composer.ts";
-import { headerFlag, textOfFile } from "./message-flags.ts";
+import { checkBodyFiles, checkRecipients, headerFlag, type MessageFlags, textOfFile } from "./message-flags.ts";
 import { printReceipt } from "./receipt-output.ts";
 import { checkedMail } from "./checked-mail.ts";
 
 /** The flags of `posthaste send`. */
-export interface SendFlags {
-  readonly from?: string | undefined;
-  readonly to: readonly string[];
-  readonly cc: readonly string[];
-  readonly bcc: readonly string[];
-  readonly replyTo: readonly string[];
-  readonly subject: string;
+export interface SendFlags extends MessageFlags {
   readonly text?: string | undefined;
-  readonly textFile?: string | undefined;
   readonly html?: string | undefined;
-  readonly htmlFile?: string | undefined;
-  readonly header: readonly string[];
-  readonly attach: readonly string[];
-  readonly using?: string | undefined;
-  readonly json?: boolean | undefined;
 }
 
 /**
@@ -32,6 +20,7 @@ export interface SendFlags {
  */
 export async function sendOne(flags: SendFlags): Promise<number> {
   const settings = checkedMail();
+  checkRecipients(flags);
   const message = new EmailMessage({
     from: flags.from ?? settings.from,
     to: flags.to,
@@ -44,7 +33,7 @@ export async function sendOne(flags: SendFlags): Promise<number> {
     localTime: settings.useLocalTime,
   });
   for (const path of flags.attach) attach(message, path);
-  if (message.recipients().length === 0) throw badSetting("--to", "not given; a message needs --to, --cc or --bcc");
+  if (message.recipients().length === 0) throw badSetting("--to", "empty; a message needs a recipient");
   // A mistake in a field is one of the command, not the server's verdict.
   if (message.streaming === undefined) message.toBytes();
   await using mailer = createMailer({ transport: mailTransport(flags.using) });
@@ -57,9 +46,7 @@ export async function sendOne(flags: SendFlags): Promise<number> {
 }
 
 async function bodies(flags: SendFlags): Promise<{ text: string | undefined; html: string | undefined }> {
-  if (flags.textFile === "-" && flags.htmlFile === "-") {
-    throw badSetting("--html-file", "standard input is read once, and --text-file has it");
-  }
+  checkBodyFiles(flags);
   const text = await body("--text", flags.text, flags.textFile);
   const html = await body("--html", flags.html, flags.htmlFile);
   if (text !== undefined || html !== undefined) return { text, html };

@@ -57,11 +57,11 @@ test("a row is data: a template in it stays text, and nothing inherited is reach
   assert.throws(() => compose({ text: "{{ toString }}" }, {}), /undefined variable/);
 });
 
-test("no template reads a file", () => {
-  for (const tag of ["include", "render", "layout"]) {
+test("no template reads a file: there are no such tags", () => {
+  for (const tag of ["include", "render", "layout", "block"]) {
     assert.throws(
-      () => compose({ text: `{% ${tag} "${join(folder, "secret.txt")}" %}` }, {}),
-      /--text-file: line 1, column 1/,
+      () => createComposer({ ...PLAIN, text: `{% ${tag} "${join(folder, "secret.txt")}" %}` }, false),
+      new RegExp(`--text-file: line 1, column 1: tag "${tag}" not found`),
     );
   }
 });
@@ -71,6 +71,16 @@ test("a template without end is the fault of its row", () => {
     () => compose({ text: "{% for i in (1..1000000000) %}x{% endfor %}" }, {}),
     /memory alloc limit exceeded/,
   );
+});
+
+test("a template that makes more than five million characters is the fault of its row", () => {
+  const doubled = (times: number): string => {
+    const again = "{% capture s %}{{ s }}{{ s }}{% endcapture %}";
+    return `{% capture s %}{{ name }}{% endcapture %}${again.repeat(times)}{{ s }}`;
+  };
+  const name = "x".repeat(625_000);
+  assert.equal(compose({ html: doubled(3) }, { name }).html?.length, 5_000_000);
+  assert.throws(() => compose({ html: doubled(4) }, { name }), /--html-file: it makes more than 5000000 characters/);
 });
 
 test("empty addresses, header fields and paths are left out", () => {

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { ReceiptStatus, RecipientOutcome, RecipientStatus } from "posthaste";
+import { existsSync, unlinkSync } from "node:fs";
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import type { ReceiptStatus, RecipientOutcome, RecipientStatus, SettingsError } from "posthaste";
 import { badSetting } from "../exit.ts";
 
 /** What a mailing is: it may go on only with the same. */
@@ -183,13 +183,33 @@ export class Journal implements Disposable {
     return this.#database.prepare(REPORT).iterate() as Iterable<unknown> as Iterable<ReportEntry>;
   }
 
+  /**
+   * Takes the journal away where nothing is known of anybody, so that what was wrong can be corrected and the mailing
+   * begun anew.
+   *
+   * @returns whether it is gone.
+   */
+  discard(): boolean {
+    if (this.#database.prepare("select 1 from recipient limit 1").get() !== undefined) return false;
+    try {
+      // Its log is gone before the lock is, and with it all that is open besides the file.
+      this.#database.exec("pragma journal_mode = delete");
+      unlinkSync(this.#path);
+      return true;
+    } catch {
+      // It stays, and --resume goes on with it.
+      return false;
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#database.close();
   }
 
   #begin({ file, rows, templates }: MailingIdentity): string {
     const digests = Object.fromEntries(Object.entries(templates).map(([flag, value]) => [flag, digest(value)]));
-    if (this.#isNew) {
+    const kept = this.#isNew ? undefined : this.#kept();
+    if (kept === undefined) {
       const id = randomUUID();
       this.#transaction("full", () => {
         this.#database.exec(SCHEMA);
@@ -197,13 +217,25 @@ export class Journal implements Disposable {
       });
       return id;
     }
-    const kept = this.#database.prepare("select * from mailing").get();
-    if (kept?.format !== FORMAT) throw badSetting("--resume", `${this.#path} is not a journal that this version reads`);
-    if (kept.file !== file) throw badSetting("--resume", `the file is not the one that ${this.#path} was begun with`);
     const before = JSON.parse(String(kept.templates)) as Record<string, string>;
-    const other = Object.keys(digests).find((flag) => before[flag] !== digests[flag]);
-    if (other !== undefined) throw badSetting("--resume", `${other} is not what ${this.#path} was begun with`);
-    return String(kept.id);
+    const flag = Object.keys(digests).find((each) => before[each] !== digests[each]);
+    const other = kept.file === file ? flag : "the file";
+    if (other === undefined) return String(kept.id);
+    const remedy = "put it back, or name another --report to begin another mailing";
+    throw badSetting("--resume", `${other} is not what ${this.#path} was begun with; ${remedy}`);
+  }
+
+  /** What a mailing was begun with; undefined where the process was killed, or the disk full, before it was. */
+  #kept(): Record<string, SQLOutputValue> | undefined {
+    let kept: Record<string, SQLOutputValue> | undefined;
+    try {
+      if (this.#database.prepare("select 1 from sqlite_schema").get() === undefined) return undefined;
+      kept = this.#database.prepare("select * from mailing").get();
+    } catch (error) {
+      if (!(error as Error).message.includes("no such table")) throw unusable(this.#path, error);
+    }
+    if (kept?.format === FORMAT) return kept;
+    throw badSetting("--resume", `${this.#path} is not a journal that this version reads`);
   }
 
   #run(sql: string, ...values: (string | number | null)[]): number {
@@ -246,10 +278,14 @@ function openDatabase(path: string): DatabaseSync {
     return database;
   } catch (error) {
     database?.close();
-    const reason = (error as Error).message;
-    if (reason.includes("locked")) throw badSetting("--report", `${path} is in use by another posthaste`, error);
-    throw badSetting("--report", `${path} cannot be used: ${reason}`, error);
+    throw unusable(path, error);
   }
+}
+
+function unusable(path: string, error: unknown): SettingsError {
+  const reason = (error as Error).message;
+  if (reason.includes("locked")) return badSetting("--report", `${path} is in use by another posthaste`, error);
+  return badSetting("--report", `${path} cannot be used: ${reason}`, error);
 }
 
 function digest(value: unknown): string {

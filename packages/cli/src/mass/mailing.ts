@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import {
   type DeliverableMessage,
   type EmailMessage,
@@ -10,6 +9,7 @@ import {
   type Transport,
 } from "posthaste";
 import type { Composer } from "./composer.ts";
+import { faultText } from "./fault.ts";
 import type { Journal, KnownRecipient, Leaving } from "./journal.ts";
 import type { Row } from "./row.ts";
 
@@ -34,42 +34,56 @@ export interface Mailing {
 }
 
 /**
- * Sends the rows that have no verdict yet, and keeps each verdict as it comes.
+ * Sends the rows that have no verdict yet, and keeps each verdict as it comes. A journal that cannot be written ends the
+ * mailing: what is past its end of data is finished, and stays in doubt where its verdict cannot be kept.
  *
- * @throws what ends the transport's delivery: {AuthError} when the credentials are refused, {SmtpError} when three
- * connections in a row fail.
+ * @throws {SettingsError} when the journal cannot be written; and what ends the transport's delivery: {AuthError} when
+ * the credentials are refused, {SmtpError} when three connections in a row fail.
  */
-export async function runMailing(mailing: Mailing): Promise<void> {
-  const { journal, transport, signal } = mailing;
+export async function runMailing(given: Mailing): Promise<void> {
+  const { journal, transport } = given;
+  const broken = new AbortController();
+  const mailing = { ...given, signal: AbortSignal.any([given.signal, broken.signal]) };
   /** By the message's index in the delivery. */
   const underWay = new Map<number, Leaving>();
   const marked = new Set<number>();
+  const write = (change: () => void): void => attempt(change, broken);
+  const beforeEndOfData = (batch: readonly { readonly index: number }[]): void => {
+    write(() => journal.mark(batch.flatMap(({ index }) => underWay.get(index) ?? [])));
+    broken.signal.throwIfAborted();
+    for (const { index } of batch) marked.add(index);
+  };
   try {
-    const beforeEndOfData = (batch: readonly { readonly index: number }[]): void => {
-      const leaving = batch.flatMap(({ index }) => underWay.get(index) ?? []);
-      journal.mark(leaving);
-      for (const { index } of batch) marked.add(index);
-    };
-    for await (const receipt of transport.deliver(messages(mailing, underWay), { signal, beforeEndOfData })) {
+    const options = { signal: mailing.signal, beforeEndOfData };
+    for await (const receipt of transport.deliver(messages(mailing, underWay), options)) {
       const leaving = underWay.get(receipt.index);
       if (leaving === undefined) continue;
-      keep(mailing, leaving, receipt, marked.has(receipt.index));
       underWay.delete(receipt.index);
-      marked.delete(receipt.index);
+      const isMarked = marked.delete(receipt.index);
+      write(() => keep(mailing, leaving, receipt, isMarked));
     }
-  } finally {
-    // The delivery is over, so what has no receipt did not leave.
-    for (const index of marked) journal.unmark(underWay.get(index)?.row ?? 0);
+  } catch (error) {
+    // From there on nothing left. Of what stands before it and has no receipt nobody knows.
+    const { nextIndex = Number.POSITIVE_INFINITY } = error as Partial<PosthasteError>;
+    for (const index of marked) if (index >= nextIndex) write(() => journal.unmark(underWay.get(index)?.row ?? 0));
+    broken.signal.throwIfAborted();
+    throw error;
   }
+  broken.signal.throwIfAborted();
 }
 
-/** After so many rows timers and signals have their turn: without a server to wait for, nothing else would let them. */
-const ROWS_IN_A_ROW = 50;
+/** Its first failure ends the mailing; those that follow have the same cause. */
+function attempt(change: () => void, broken: AbortController): void {
+  try {
+    change();
+  } catch (error) {
+    broken.abort(error);
+  }
+}
 
 async function* messages(mailing: Mailing, underWay: Map<number, Leaving>): AsyncGenerator<DeliverableMessage> {
   let index = 0;
   for await (const row of mailing.rows) {
-    if (row.number % ROWS_IN_A_ROW === 0) await setImmediate();
     if (mailing.signal.aborted) return;
     const known = mailing.journal.recipientsOf(row.number);
     const isOpen = ({ status }: KnownRecipient): boolean =>
@@ -94,8 +108,9 @@ function composed({ composer, journal, onRow }: Mailing, row: Row, settled: read
     return new RowMessage(message, settled);
   } catch (error) {
     if (!(error instanceof PosthasteError || error instanceof RowError)) throw error;
-    journal.fail(row.number, row.line, error.message);
-    onRow("error", row, error.message);
+    const reason = faultText(error.message);
+    journal.fail(row.number, row.line, reason);
+    onRow("error", row, reason);
     return undefined;
   }
 }
@@ -106,7 +121,7 @@ function keep({ journal, onRow }: Mailing, leaving: Leaving, receipt: Receipt, i
   const { status, recipients, error } = receipt;
   const place = { number: leaving.row, line: leaving.line };
   if (recipients.length === 0) {
-    const reason = error?.message ?? "the message was not taken";
+    const reason = faultText(error?.message ?? "the message was not taken");
     journal.fail(leaving.row, leaving.line, reason);
     onRow("error", place, reason);
   } else if (status === "deferred" && error instanceof PosthasteError && error.code === "aborted") {

@@ -29,6 +29,7 @@ const LINE_INTERVAL = 5000;
 /** The rate is that of so many milliseconds. */
 const WINDOW = 10_000;
 const BAR_WIDTH = 24;
+const USUAL_WIDTH = 80;
 
 /** Shows it on a terminal as a bar, elsewhere as a line every five seconds. */
 export function startProgress(rows: number, output: NodeJS.WriteStream = process.stderr): Progress {
@@ -36,7 +37,7 @@ export function startProgress(rows: number, output: NodeJS.WriteStream = process
   const count = { rows, ended: 0, accepted: 0, failed: 0 };
   const rate = slidingRate();
   let tried = 0;
-  const line = (): string => progressLine({ ...count, rate: rate(tried) }, isTerminal ? output.columns : undefined);
+  const line = (): string => progressLine({ ...count, rate: rate(tried) }, isTerminal ? widthOf(output) : undefined);
   const draw = (): void => void output.write(isTerminal ? `\r\x1b[K${line()}` : `${line()}\n`);
   const timer = setInterval(draw, isTerminal ? REDRAW : LINE_INTERVAL).unref();
   return {
@@ -52,6 +53,11 @@ export function startProgress(rows: number, output: NodeJS.WriteStream = process
       if (isTerminal) output.write("\r\x1b[K");
     },
   };
+}
+
+/** Some terminals say that they have no columns, such as those of containers before somebody looks at them. */
+function widthOf({ columns }: NodeJS.WriteStream): number {
+  return columns > 0 ? columns : USUAL_WIDTH;
 }
 
 /** One line; with the width of a terminal it begins with a bar where there is room, and never breaks. */

@@ -99,6 +99,24 @@ test("a quote that opens in a file of two megabytes costs one line", async () =>
   assert.equal(rows.filter(({ error }) => error !== undefined).length, 1);
 });
 
+test("timers and signals have their turn, however long each row takes and though nothing is waited for", async () => {
+  const path = join(folder, "slow.csv");
+  await writeFile(path, `a,b\n${"1,2\n".repeat(5)}`);
+  let turns = 0;
+  let timer: NodeJS.Immediate | undefined;
+  const turn = (): void => {
+    turns++;
+    timer = setImmediate(turn);
+  };
+  for await (const { number } of rowsOf({ path, name: "slow.csv", encoding: "utf-8" })) {
+    if (number === 1) turn();
+    const end = performance.now() + 25;
+    while (performance.now() < end);
+  }
+  clearImmediate(timer);
+  assert.ok(turns >= 4, `${turns} turns`);
+});
+
 test("octets that are not of the encoding are a fault of their row, with its line", async () => {
   const korean = Buffer.concat([Buffer.from('a,b\n"1\n'), Buffer.from([0xb1, 0xe8]), Buffer.from('",2\n3,4\n')]);
   const [bad, good] = await read(korean);

@@ -1,54 +1,55 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { access, constants, stat } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
+import { PosthasteError, type Transport } from "posthaste";
 import { badSetting, EXIT, report } from "../exit.ts";
-import { headerFlag, textOfFile } from "../message-flags.ts";
 import { checkedMail } from "../checked-mail.ts";
-import { untilStopped } from "../stop-signal.ts";
 import { mailTransport } from "../mail-transport.ts";
+import { checkBodyFiles, checkRecipients, headerFlag, type MessageFlags, textOfFile } from "../message-flags.ts";
+import { untilStopped } from "../stop-signal.ts";
 import { type Composer, createComposer, type MessageTemplates } from "./composer.ts";
 import { dryRun } from "./dry-run.ts";
-import { Journal, type MailingCounts } from "./journal.ts";
+import { checkReadable, type FileIdentity, identify, sameRows } from "./file-identity.ts";
+import { Journal } from "./journal.ts";
 import { type InDoubt, type RowPlace, runMailing } from "./mailing.ts";
 import { startProgress } from "./progress.ts";
-import { writeReport } from "./report.ts";
+import { checkReportPlace, writeReport } from "./report.ts";
 import { columnsOf, formatOf, type RowFile, rowsOf } from "./row.ts";
+import { type Ending, exitCode, summarize } from "./summary.ts";
 
-/** The flags of `posthaste send-mass`. */
-export interface SendMassFlags {
-  readonly from?: string | undefined;
-  readonly to: readonly string[];
-  readonly cc: readonly string[];
-  readonly bcc: readonly string[];
-  readonly replyTo: readonly string[];
-  readonly subject: string;
-  readonly textFile?: string | undefined;
-  readonly htmlFile?: string | undefined;
-  readonly header: readonly string[];
-  readonly attach: readonly string[];
+/** The flags of `posthaste send-mass`; those of the message are templates. */
+export interface SendMassFlags extends MessageFlags {
   readonly encoding: string;
-  readonly using?: string | undefined;
   readonly connections?: number | undefined;
   readonly rate?: number | undefined;
   readonly report?: string | undefined;
   readonly resume?: boolean | undefined;
   readonly inDoubt: InDoubt;
   readonly dryRun?: string | undefined;
-  readonly json?: boolean | undefined;
 }
 
 /** So many faults of rows are printed; the report has them all. */
 const PRINTED_FAULTS = 20;
 
+/** A mailing that nothing is wrong with before its first row. */
+interface Prepared {
+  readonly file: RowFile;
+  readonly identity: FileIdentity;
+  readonly templates: MessageTemplates;
+  readonly composer: Composer;
+  readonly flags: SendMassFlags;
+  readonly reportPath: string;
+  readonly signal: AbortSignal;
+}
+
 /**
  * `posthaste send-mass`: a message for each row of a file.
  *
- * @returns the exit code: 0 all rows were accepted, 3 some, 1 none, 130 it was stopped.
+ * @returns the exit code: 0 all rows were accepted, 3 some, 1 none, 130 it was stopped, 4 all were, but something else
+ * went wrong.
  * @throws {SettingsError} when the file, a template or a flag is not what it must be; nothing was sent then.
  */
 export async function sendMass(name: string, flags: SendMassFlags): Promise<number> {
-  const stopped = untilStopped();
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  const { signal } = stop;
   const settings = checkedMail();
   formatOf(name);
   await checkReadable(name);
@@ -57,53 +58,66 @@ export async function sendMass(name: string, flags: SendMassFlags): Promise<numb
   const composer = createComposer(templates, settings.useLocalTime);
   const columns = await columnsOf(file);
   if (columns !== undefined) composer.checkColumns(columns, name);
-  if (flags.dryRun !== undefined) return await dryRun(flags.dryRun, rowsOf(file), composer, flags.json === true);
-  const identity = { file: await digestOf(name), rows: await countOf(file), templates: identityOf(templates, flags) };
+  const { dryRun: folder, json = false, report: reportPath = `${name}.report.csv` } = flags;
+  if (folder !== undefined) return await dryRun(rowsOf(file), composer, { folder, json, signal });
+  await checkReportPlace(reportPath, name);
+  const identity = await identify(file, signal);
+  if (identity === undefined) return EXIT.stopped;
   if (identity.rows === 0) throw badSetting(name, "there are no rows in the file");
-  return await send(file, composer, identity, flags, stopped);
+  return await send({ file, identity, templates, composer, flags, reportPath, signal });
 }
 
-async function send(
-  file: RowFile,
-  composer: Composer,
-  identity: ConstructorParameters<typeof Journal>[1],
-  flags: SendMassFlags,
-  stopped: Promise<void>,
-): Promise<number> {
-  const reportPath = flags.report ?? `${file.path}.report.csv`;
+async function send(prepared: Prepared): Promise<number> {
+  const { identity, templates, flags, reportPath, signal } = prepared;
   const transport = mailTransport(flags.using, { connections: flags.connections, messagesPerSecond: flags.rate });
   await using stack = new AsyncDisposableStack();
   stack.defer(() => transport.close());
-  const journal = stack.use(new Journal(`${reportPath}.journal`, identity, flags.resume === true));
-  const stop = new AbortController();
-  void stopped.then(() => stop.abort());
+  const begun = { file: identity.digest, rows: identity.rows, templates: identityOf(templates, flags) };
+  const journal = stack.use(new Journal(`${reportPath}.journal`, begun, flags.resume === true));
+  const failure = await run(prepared, journal, transport);
+  if (failure !== undefined) report(failure);
+  const isReported = await tryToReport(reportPath, journal);
+  const ending: Ending = {
+    counts: journal.counts(),
+    rows: identity.rows,
+    reportPath: isReported ? reportPath : undefined,
+    isStopped: signal.aborted,
+    hasFailed: failure !== undefined,
+    // What a backend that broke did with the rows, nobody knows.
+    isDiscarded: (failure === undefined || failure instanceof PosthasteError) && journal.discard(),
+  };
+  summarize(ending, flags.json === true);
+  return exitCode(ending);
+}
+
+/** Gives what ended the mailing before its time. */
+async function run(prepared: Prepared, journal: Journal, transport: Transport): Promise<unknown> {
+  const { file, identity, composer, flags, reportPath, signal } = prepared;
   const progress = startProgress(identity.rows);
   const faults = faultPrinter(progress.say, reportPath);
-  let failure: unknown;
+  const onStop = (): void =>
+    progress.say("posthaste: stopping; what is past its end of data is finished. Ctrl-C again ends at once.");
+  signal.addEventListener("abort", onStop);
   try {
     await runMailing({
-      rows: rowsOf(file),
+      rows: sameRows(file, identity),
       composer,
       journal,
       transport,
       inDoubt: flags.inDoubt,
-      signal: stop.signal,
+      signal,
       onRow(outcome, row, error) {
         progress.row(outcome);
         if (error !== undefined) faults(row, error);
       },
     });
+    return undefined;
   } catch (error) {
-    failure = error;
+    return error;
   } finally {
+    signal.removeEventListener("abort", onStop);
     progress.stop();
   }
-  if (failure !== undefined) report(failure);
-  const isReported = await tryToReport(reportPath, journal);
-  const counts = journal.counts();
-  summarize(counts, identity.rows, { reportPath, json: flags.json === true, isStopped: stop.signal.aborted });
-  const code = exitCode(counts, identity.rows, stop.signal.aborted);
-  return code === EXIT.ok && !isReported ? EXIT.trouble : code;
 }
 
 /** What was sent was sent, so a report that cannot be written does not end the command as a wrong flag does. */
@@ -117,39 +131,6 @@ async function tryToReport(path: string, journal: Journal): Promise<boolean> {
   }
 }
 
-function exitCode({ accepted, partial, untried }: MailingCounts, rows: number, isStopped: boolean): number {
-  if (isStopped && untried > 0) return EXIT.stopped;
-  if (accepted === rows) return EXIT.ok;
-  return accepted + partial === 0 ? EXIT.failure : EXIT.partial;
-}
-
-interface Ending {
-  readonly reportPath: string;
-  readonly json: boolean;
-  readonly isStopped: boolean;
-}
-
-function summarize(counts: MailingCounts, rows: number, { reportPath, json, isStopped }: Ending): void {
-  const { repeated, ...kinds } = counts;
-  const mayGoOn = counts.untried + counts.deferred + counts.partial + counts.unknown + counts.error > 0;
-  if (json) {
-    console.log(JSON.stringify({ rows, ...counts, stopped: isStopped, report: reportPath }));
-    return;
-  }
-  const said = Object.entries(kinds).filter(([, count]) => count > 0);
-  console.log(`${rows} rows: ${said.map(([kind, count]) => `${count} ${WORDS[kind] ?? kind}`).join(", ")}`);
-  if (repeated > 0) console.log(`${repeated} rows may have arrived twice; the report names them`);
-  console.log(`The report is ${reportPath}`);
-  if (isStopped && counts.untried > 0) console.log("Stopped. The same command with --resume goes on.");
-  else if (mayGoOn) console.log("The same command with --resume tries the rows that are neither accepted nor refused.");
-}
-
-const WORDS: Readonly<Record<string, string>> = {
-  partial: "accepted for some recipients",
-  error: "without a message",
-  untried: "not tried",
-};
-
 function faultPrinter(say: (line: string) => void, reportPath: string): (row: RowPlace, error: string) => void {
   let count = 0;
   return ({ number, line }, error) => {
@@ -160,6 +141,8 @@ function faultPrinter(say: (line: string) => void, reportPath: string): (row: Ro
 }
 
 async function templatesOf(flags: SendMassFlags, author: string): Promise<MessageTemplates> {
+  checkRecipients(flags);
+  checkBodyFiles(flags);
   if (flags.textFile === undefined && flags.htmlFile === undefined) {
     throw badSetting("--text-file", "not given; a message needs --text-file, --html-file or both");
   }
@@ -196,26 +179,4 @@ function identityOf(templates: MessageTemplates, { encoding }: SendMassFlags): R
     "--attach": templates.attach,
     "--encoding": encoding,
   };
-}
-
-async function checkReadable(name: string): Promise<void> {
-  try {
-    await access(name, constants.R_OK);
-    if ((await stat(name)).isFile()) return;
-  } catch (error) {
-    throw badSetting(name, `the file cannot be read: ${(error as NodeJS.ErrnoException).code ?? ""}`, error);
-  }
-  throw badSetting(name, "it is no file");
-}
-
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
-}
-
-async function countOf(file: RowFile): Promise<number> {
-  let count = 0;
-  for await (const row of rowsOf(file)) count = row.number;
-  return count;
 }

@@ -1,4 +1,4 @@
-import { Liquid } from "liquidjs";
+import { Liquid, type LiquidOptions } from "liquidjs";
 import { MessageError } from "posthaste";
 import { badSetting } from "../exit.ts";
 
@@ -18,6 +18,10 @@ const SOURCE_LIMIT = 1_000_000;
 /** For each rendering; a loop without end is a fault of its row, not the end of the mailing. */
 const RENDER_LIMIT = 2000;
 const MEMORY_LIMIT = 50_000_000;
+/** In UTF-16 code units: Liquid does not count what a template puts out, and rendering a mail of it takes many times as much. */
+const OUTPUT_LIMIT = 5_000_000;
+/** Tags that read files. */
+const READING = ["include", "render", "layout", "block"];
 
 /** A column that is missing or misspelt is an error, and no template can read a file. */
 const STRICT = {
@@ -30,9 +34,15 @@ const STRICT = {
   memoryLimit: MEMORY_LIMIT,
 } as const;
 
-const TEXT = new Liquid(STRICT);
+const TEXT = engineWith({});
 /** What a row holds is text, and not markup, unless the template says `| raw`. */
-const HTML = new Liquid({ ...STRICT, outputEscape: "escape" });
+const HTML = engineWith({ outputEscape: "escape" });
+
+function engineWith(options: LiquidOptions): Liquid {
+  const engine = new Liquid({ ...STRICT, ...options });
+  for (const name of READING) Reflect.deleteProperty(engine.tags, name);
+  return engine;
+}
 
 /** @throws {SettingsError} naming the flag, line and column of what is wrong. */
 export function compileTemplate(flag: string, source: string, kind: "text" | "html" = "text"): Template {
@@ -52,17 +62,25 @@ export function compileTemplate(flag: string, source: string, kind: "text" | "ht
     uses,
     render: (columns) =>
       attempt(
-        () => String(engine.renderSync(parsed, columns)),
+        () => bounded(String(engine.renderSync(parsed, columns))),
         (fault) => new MessageError("bad-value", `${flag}: ${fault}`, { field: flag }),
       ),
   };
+}
+
+function bounded(output: string): string {
+  if (output.length > OUTPUT_LIMIT) throw new Error(`it makes more than ${OUTPUT_LIMIT} characters`);
+  return output;
 }
 
 /** Refuses a template that uses a column which no row has. @throws {SettingsError} */
 export function checkUses({ flag, uses }: Template, columns: readonly string[], file: string): void {
   const missing = uses.find(({ name }) => !columns.includes(name));
   if (missing === undefined) return;
-  const has = columns.slice(0, 20).join(", ");
+  const has = columns
+    .slice(0, 20)
+    .map((name) => JSON.stringify(name))
+    .join(", ");
   throw badSetting(flag, `${missing.at}: ${file} has no column ${JSON.stringify(missing.name)}; it has ${has}`);
 }
 

@@ -18,7 +18,17 @@ export interface ConnectionOptions extends Partial<Omit<MailerSettings, "alias" 
   readonly backend?: MailSettings["backend"];
   /** The functions that are given this connection resolve instead of throwing. Default: the settings'. */
   readonly failSilently?: boolean;
+  /**
+   * Of `smtp` alone: the most connections at once, 1 to 1000; new ones are opened as the server proves to bear them.
+   * Default: 1.
+   */
+  readonly connections?: number | undefined;
+  /** Of `smtp` alone: the most messages that begin in any second, 1/86400 to 1000000. Default: no limit. */
+  readonly messagesPerSecond?: number | undefined;
 }
+
+/** What the settings have no name for, since Django has none. */
+type Pace = Pick<ConnectionOptions, "connections" | "messagesPerSecond">;
 
 const OWN_NAMES: Readonly<Record<keyof ConnectionOptions, true>> = {
   using: true,
@@ -33,6 +43,8 @@ const OWN_NAMES: Readonly<Record<keyof ConnectionOptions, true>> = {
   filePath: true,
   failSilently: true,
   options: true,
+  connections: true,
+  messagesPerSecond: true,
 };
 
 /** The connections whose failures the functions keep to themselves. */
@@ -53,11 +65,12 @@ export function isSilent(connection: Transport): boolean {
 export function getConnection(options: ConnectionOptions | MailSettings = {}): Transport {
   if ("mailers" in options) return openConnection(enabled(options));
   for (const name of Object.keys(options)) if (!Object.hasOwn(OWN_NAMES, name)) throw unknownOption(name);
-  const { using, ...given } = options;
+  const { using, connections, messagesPerSecond, ...given } = options;
   const settings = mailerNamed(mailSettings(), using);
   if (given.backend !== undefined && settings.namedBy === "MAILERS") throw backendBesideMailers();
   const overriding = Object.entries(given).filter(([, value]) => value !== undefined);
-  return openConnection({ ...settings, ...(Object.fromEntries(overriding) as typeof given) } as MailerSettings);
+  const whole = { ...settings, ...(Object.fromEntries(overriding) as typeof given) } as MailerSettings;
+  return openConnection(whole, { connections, messagesPerSecond });
 }
 
 /**
@@ -81,17 +94,18 @@ function enabled(settings: MailSettings): MailerSettings {
 }
 
 /** The transport of a mailer. */
-export function openConnection(settings: MailerSettings): Transport {
-  const transport = transportOf(settings);
+export function openConnection(settings: MailerSettings, pace: Pace = {}): Transport {
+  const transport = transportOf(settings, pace);
   if (settings.failSilently) silent.add(transport);
   return transport;
 }
 
-function transportOf(settings: MailerSettings): Transport {
+function transportOf(settings: MailerSettings, pace: Pace): Transport {
   try {
+    if (settings.backend !== "smtp") checkNoPace(settings, pace);
     switch (settings.backend) {
       case "smtp":
-        return smtp(settings);
+        return smtp(settings, pace);
       case "console":
         return consoleTransport();
       case "file":
@@ -108,11 +122,18 @@ function transportOf(settings: MailerSettings): Transport {
   }
 }
 
-function smtp(settings: MailerSettings): Transport {
+function checkNoPace({ backend }: MailerSettings, pace: Pace): void {
+  const setting = (["connections", "messagesPerSecond"] as const).find((name) => pace[name] !== undefined);
+  if (setting === undefined) return;
+  const message = `${setting}: the backend is ${backend}, which has none; leave it out`;
+  throw new SettingsError("bad-setting", message, { setting });
+}
+
+function smtp(settings: MailerSettings, pace: Pace): Transport {
   const { host, port, tls, auth, timeout, certFile, keyFile = certFile } = settings;
   const cert = certFile === undefined ? undefined : pem(certFile, "cert");
   const key = keyFile === undefined ? undefined : pem(keyFile, "key");
-  return smtpTransport({ host, port, tls, auth, cert, key, timeouts: { command: timeout } });
+  return smtpTransport({ host, port, tls, auth, cert, key, timeouts: { command: timeout }, ...pace });
 }
 
 function pem(path: string, option: "cert" | "key"): string {
