@@ -1,81 +1,49 @@
-/**
- * What a message costs to compose: CPU time, against nodemailer and Upyo in the same run.
- *
- * Upyo does not export its composer, so the one function is exported from a copy of its own file.
- */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+/** What a message costs to compose: CPU time, against nodemailer and Upyo in the same run, each in a process of its own. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
-import { createMessage } from "@upyo/core";
-import MailComposer from "nodemailer/lib/mail-composer";
 import { EmailMessage } from "posthaste";
-import { cpuMedians, median } from "./measure.ts";
+import { median } from "./measure.ts";
+import { FROM, TEXT, TO } from "./smtp/message.ts";
 
-const SUBJECT = "제목: 안녕하세요";
-const FROM = "김철수 <from@example.com>";
-const TO = "받는이 <to@example.com>";
-/** 2 kB of UTF-8. */
-const TEXT = "여기에 메시지가 있습니다. 안녕하세요 여러분.\n".repeat(40).slice(0, 830);
+const NAMES = ["posthaste", "nodemailer", "upyo"] as const;
+const COUNT = 4_000;
+const ROUNDS = 9;
+/** Engines compile as long as they find something to improve, so each has so long for it. */
+const WARM_UP_MS = 3_000;
 
-const upyo = (await import(exported("@upyo/smtp/dist/index.js", "convertMessage"))) as {
-  convertMessage(message: unknown): Promise<unknown>;
-};
+const children = NAMES.map((name) => ({
+  name,
+  child: fork(join(import.meta.dirname, "compose/contender.ts"), [name]),
+  times: [] as number[],
+}));
 
-function exported(file: string, name: string): string {
-  const source = readFileSync(join(import.meta.dirname, "node_modules", file), "utf8");
-  const folder = join(import.meta.dirname, "node_modules/.bench");
-  mkdirSync(folder, { recursive: true });
-  const copy = join(folder, "upyo-smtp.js");
-  writeFileSync(copy, `${source}\nexport { ${name} };\n`);
-  return copy;
+/** The microseconds of CPU time that each of so many took. */
+async function composed(child: ChildProcess, count: number): Promise<number> {
+  const answer = once(child, "message");
+  child.send(count);
+  const [time] = (await Promise.race([
+    answer,
+    once(child, "exit").then(() => Promise.reject(new Error("a contender ended"))),
+  ])) as [number];
+  return time;
 }
-
-/** The last message of each stays: the engine drops what it compiled for objects of which there are none any more. */
-const last: { posthaste?: unknown; nodemailer?: unknown; upyo?: unknown } = {};
-
-const contenders = [
-  {
-    name: "posthaste",
-    run: (count: number) => {
-      for (let index = 0; index < count; index++) {
-        const message = new EmailMessage({ subject: SUBJECT, text: TEXT, from: FROM, to: [TO] });
-        message.toBytes();
-        last.posthaste = message;
-      }
-    },
-  },
-  {
-    name: "nodemailer 10.6",
-    run: async (count: number) => {
-      for (let index = 0; index < count; index++) {
-        const message = new MailComposer({ subject: SUBJECT, text: TEXT, from: FROM, to: [TO] });
-        await message.compile().build();
-        last.nodemailer = message;
-      }
-    },
-  },
-  {
-    name: "Upyo",
-    run: async (count: number) => {
-      for (let index = 0; index < count; index++) {
-        const given = { subject: SUBJECT, content: { text: TEXT }, from: FROM as "a@b.c", to: TO as "a@b.c" };
-        const message = createMessage(given);
-        await upyo.convertMessage(message);
-        last.upyo = message;
-      }
-    },
-  },
-];
 
 console.log(`A text message of ${Buffer.byteLength(TEXT)} octets in Korean, composed: CPU time`);
-// Engines compile as long as they find something to improve, so each has three seconds for it.
-for (const { run } of contenders) {
+for (const { child } of children) {
   const start = performance.now();
-  while (performance.now() - start < 3_000) await run(500);
+  while (performance.now() - start < WARM_UP_MS) await composed(child, 500);
 }
-const medians = await cpuMedians(contenders, 4_000, 7);
-const own = medians.get("posthaste") ?? Number.NaN;
-for (const [name, time] of medians)
-  console.log(`  ${name.padEnd(16)} ${time.toFixed(1).padStart(8)} µs   posthaste is 1/${(time / own).toFixed(1)}`);
+for (let round = 0; round < ROUNDS; round++)
+  for (const { child, times } of children) times.push(await composed(child, COUNT));
+const [own] = children;
+for (const { name, child, times } of children) {
+  child.disconnect();
+  // What stands side by side in a round met the same weather.
+  const ratio = median(times.map((time, round) => time / (own?.times[round] ?? Number.NaN)));
+  const what = name === "posthaste" ? "" : `   posthaste is 1/${ratio.toFixed(1)}`;
+  console.log(`  ${name.padEnd(12)} ${median(times).toFixed(1).padStart(8)} µs${what}`);
+}
 
 const OCTETS = Buffer.from(Uint8Array.from({ length: 25 * 1024 * 1024 }, (_, index) => index * 31));
 const ratios: number[] = [];
@@ -85,10 +53,10 @@ for (let round = -2; round < 9; round++) {
   const plain = timed(() => OCTETS.toString("base64"));
   globalThis.gc?.();
   const message = new EmailMessage({ from: FROM, to: [TO], attachments: [{ filename: "a.bin", content: OCTETS }] });
-  const composed = timed(() => message.toBytes());
+  const time = timed(() => message.toBytes());
   if (round < 0) continue;
-  ratios.push(plain / composed);
-  speeds.push(OCTETS.length / 1e6 / (composed / 1e3));
+  ratios.push(plain / time);
+  speeds.push(OCTETS.length / 1e6 / (time / 1e3));
 }
 console.log(
   `An attachment of 25 MB, composed: ${median(speeds).toFixed(0)} MB/s, ${median(ratios).toFixed(2)} of Buffer.toString("base64")`,

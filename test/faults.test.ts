@@ -496,6 +496,128 @@ describe("LMTP has a verdict of its own for each recipient", { concurrency: 8 },
   }
 });
 
+/** How a message's content is handed over. */
+type Handing = (content: Buffer) => DeliverableMessage["streaming"];
+
+const streaming = (open: () => AsyncIterable<Uint8Array>): DeliverableMessage["streaming"] => ({
+  size: undefined,
+  eightBit: false,
+  smtpUtf8: false,
+  open,
+});
+
+const HANDINGS: Readonly<Record<string, Handing>> = {
+  bytes: () => undefined,
+  "a stream of one piece": (content) =>
+    streaming(async function* () {
+      yield await Promise.resolve(content);
+    }),
+  "a stream of octets": (content) =>
+    streaming(async function* () {
+      for (const octet of content) yield await Promise.resolve(Uint8Array.of(octet));
+    }),
+};
+
+/** Contents that end, or seem to end, where a careless encoder goes wrong (RFC 5321 sections 2.3.8 and 4.5.2). */
+const CONTENTS: readonly string[] = [
+  "",
+  ".",
+  "..",
+  ".\r\n",
+  "..\r\n",
+  ".\r\n.\r\n.\r\n",
+  ".\n.\n.",
+  ".\r.\r.",
+  "\r\n.\r\n",
+  "\n.\n",
+  "\r.\r",
+  "\n.\r\n",
+  "\r\n.\r",
+  "\r\n",
+  "\n",
+  "\r",
+  "\r\r\n",
+  "\n\r",
+  "no line end",
+  "a bare carriage return\r",
+  "a dot behind it\r\n.",
+  "two lines\r\nthe last without an end",
+  ".".repeat(70_000),
+  ".\r\n".repeat(30_000),
+  `${"x".repeat(65_535)}\r\n.\r\nMAIL FROM:<smuggled@evil.example>\r\n`,
+];
+
+function letterOf(name: string, content: Buffer, handing: Handing): Letter {
+  const letter = letterFor(name);
+  return { ...letter, toBytes: () => content, streaming: handing(content) };
+}
+
+describe("whatever the content is, the server has it, and nothing behind it", { concurrency: 8 }, () => {
+  for (const schedule of ["lockstep", "grouped", "across", "window"] as const) {
+    for (const [name, handing] of Object.entries(HANDINGS)) {
+      test(`${schedule}: ${name}`, async () => {
+        await using server = await startFaultServer();
+        const contents = name === "a stream of octets" ? CONTENTS.filter(({ length }) => length < 100) : CONTENTS;
+        const letters = contents.map((content, index) => letterOf(`letter${index}`, Buffer.from(content), handing));
+        const delivered = await deliverTo(server, schedule, letters);
+        assert.deepEqual(new Set(statuses(delivered)), new Set(["accepted"]));
+        for (const [index, content] of contents.entries()) {
+          // A last line without an end gets one (section 4.1.1.4).
+          const lines = content.replace(/\r\n|\r|\n/g, "\r\n");
+          const expected = lines === "" || lines.endsWith("\r\n") ? lines : `${lines}\r\n`;
+          const taken = server.accepted[index];
+          assert.equal(taken?.reversePath, `letter${index}@from.example`);
+          assert.ok(taken.content.equals(Buffer.from(expected)), JSON.stringify(content.slice(0, 60)));
+        }
+        assert.equal(server.accepted.length, contents.length);
+      });
+    }
+  }
+});
+
+/** What a stream gives before it fails; as text, each piece of its own. */
+const BROKEN_OFF: readonly (readonly string[])[] = [
+  [],
+  [""],
+  ["Subject: x"],
+  ["Subject: x\r\n\r\nwhole lines\r\n"],
+  // If what was given ended the message, it would be accepted as it is.
+  ["Subject: x\r\n\r\nend\r\n.\r\n"],
+  ["Subject: x\r\n\r\nend\r\n", ".", "\r\n"],
+  ["Subject: x\r\n\r\nend\r\n.\r\nQUIT\r\n"],
+  ["Subject: x\r\n\r\n", "y".repeat(70_000)],
+  // More than the connection takes at once.
+  Array.from({ length: 14 }, () => "z".repeat(65_534) + "\r\n"),
+];
+
+describe(
+  "of a message whose stream fails the server accepts nothing, and of its neighbours all",
+  { concurrency: 8 },
+  () => {
+    for (const schedule of ["lockstep", "grouped", "across", "window", "pool"] as const) {
+      for (const [index, pieces] of BROKEN_OFF.entries()) {
+        test(`${schedule}: behind ${pieces.length} pieces (${index})`, async () => {
+          await using server = await startFaultServer();
+          const [first, marked, third] = three();
+          async function* broken(): AsyncGenerator<Uint8Array> {
+            for (const piece of pieces) yield await Promise.resolve(Buffer.from(piece));
+            throw new Error("the file is gone");
+          }
+          const letters = [first, { ...marked, streaming: streaming(broken) }, third];
+          const delivered = await deliverTo(server, schedule, letters);
+          assert.deepEqual(statuses(delivered), ["accepted", "deferred", "accepted"]);
+          assert.match(String(delivered.receipts[1]?.error?.cause), /the file is gone/);
+          assert.deepEqual(server.accepted.map(({ reversePath }) => reversePath).toSorted(), [
+            "first@from.example",
+            "third@from.example",
+          ]);
+          assertOwn(server, letters);
+        });
+      }
+    }
+  },
+);
+
 /** A source of chance that gives the same from the same seed (mulberry32). */
 type Chance = () => number;
 

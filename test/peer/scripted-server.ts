@@ -12,6 +12,8 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly connections: number;
   /** Writes to every connection that is open. */
   write(text: string): void;
+  /** Resolves when no connection is open. */
+  quiet(): Promise<void>;
 }
 
 /**
@@ -22,6 +24,7 @@ export async function startScriptedServer(
 ): Promise<ScriptedServer> {
   const lines: string[] = [];
   const sockets = new Set<Socket>();
+  const closes = new EventTarget();
   let connections = 0;
   const server = createServer((socket) => {
     const connection = ++connections;
@@ -32,7 +35,12 @@ export async function startScriptedServer(
     };
     let rest = "";
     sockets.add(socket);
-    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+    socket
+      .on("error", () => undefined)
+      .on("close", () => {
+        sockets.delete(socket);
+        closes.dispatchEvent(new Event("close"));
+      });
     socket.on("data", (chunk) => {
       const parts = (rest + chunk.toString("latin1")).split("\r\n");
       rest = parts.pop() ?? "";
@@ -53,6 +61,9 @@ export async function startScriptedServer(
     },
     write: (text) => {
       for (const socket of sockets) socket.write(text);
+    },
+    async quiet() {
+      while (sockets.size > 0) await once(closes, "close", { signal: AbortSignal.timeout(20_000) });
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

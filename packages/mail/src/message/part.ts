@@ -7,6 +7,7 @@ import { parameter } from "../mime/parameter.ts";
 import { type EncodedContent, encodeBodyText, encodeOctets, LINE_LIMIT, withCrlf } from "../mime/transfer-encoding.ts";
 import { type Alternative, type Attachment, bad, checkContentType } from "./attachment.ts";
 import type { BodyPart, StreamedContent } from "./body-part.ts";
+import { octetStream } from "./octet-stream.ts";
 
 const OCTET_STREAM = "application/octet-stream";
 
@@ -53,7 +54,8 @@ export function attachmentPart(attachment: Attachment, field: string): BodyPart 
   const { content } = attachment;
   const mediaType = checkContentType(attachment.contentType ?? guessedType(attachment), `${field}.contentType`);
   const identity = dispositionOf(attachment) + contentId(attachment);
-  if (typeof content === "function") return streamedPart(content, attachment.size, mediaType, identity);
+  if (typeof content === "function")
+    return streamedPart(() => octetStream(content(), `${field}.content`), attachment.size, mediaType, identity);
   if (typeof content === "string") {
     const charset = mediaType.type === "text" ? (ownCharset(mediaType, field) ?? "utf-8") : "utf-8";
     return octetPart(encoded(content, charset, `${field}.content`), mediaType, identity, field);

@@ -10,7 +10,7 @@ import type { DeliverableMessage, DeliverOptions, EndOfData, Receipt } from "../
 import { DeliveryError, PosthasteError } from "../errors.ts";
 import { Feed } from "./feed.ts";
 import { hasFailed, type Member, preferred } from "./member.ts";
-import { deferredReceipt, render } from "./rendering.ts";
+import { unsentReceipt, render } from "./rendering.ts";
 import type { Entry, MessageSource } from "./source.ts";
 
 /** A message on its way through the transports. */
@@ -196,7 +196,7 @@ function translated(
 
 function untried({ index, message }: Entry, error: Error): Receipt {
   const rendered = render(message, index);
-  return "status" in rendered ? rendered : deferredReceipt(index, rendered.messageId, rendered.envelope, error);
+  return "status" in rendered ? rendered : unsentReceipt(index, rendered.messageId, rendered.envelope, error);
 }
 
 /** Nobody knows whether it left. */

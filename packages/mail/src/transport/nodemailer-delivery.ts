@@ -11,7 +11,7 @@ import type { DeliverableMessage, DeliverOptions, Receipt } from "../delivery.ts
 import { AuthError, type PosthasteError, SmtpError } from "../errors.ts";
 import type { ComposedMail, NodemailerSender } from "./nodemailer-sender.ts";
 import { failureOf, outcomesOf } from "./nodemailer-outcome.ts";
-import { deferredReceipt, render, type Rendered, untilAborted } from "./rendering.ts";
+import { unsentReceipt, render, type Rendered, untilAborted } from "./rendering.ts";
 
 /**
  * So many messages may be under way, or have a receipt that was not taken. A pool of nodemailer's has twice its
@@ -103,7 +103,7 @@ export class NodemailerDelivery {
       void this.#send(rendered, mail);
     } catch (cause) {
       const error = cause instanceof Error ? cause : aborted(cause);
-      this.#give(deferredReceipt(index, messageId, envelope, error));
+      this.#give(unsentReceipt(index, messageId, envelope, error));
     }
   }
 
@@ -119,7 +119,7 @@ export class NodemailerDelivery {
     try {
       return { index, messageId, ...outcomesOf(envelope, await this.#sender.send(mail)) };
     } catch (cause) {
-      if (mail.contentFailure !== undefined) return deferredReceipt(index, messageId, envelope, mail.contentFailure);
+      if (mail.contentFailure !== undefined) return unsentReceipt(index, messageId, envelope, mail.contentFailure);
       return { index, messageId, ...failureOf(envelope, cause, mail.isOpened === false) };
     }
   }

@@ -1,9 +1,11 @@
 import { isAscii as isAsciiBytes } from "node:buffer";
+import { isUint8Array } from "node:util/types";
 import type { DeliverableMessage, DeliverOptions, Envelope, Receipt } from "../delivery.ts";
 import { parsePath } from "../address/addr-spec.ts";
 import { MessageError } from "../errors.ts";
 import { deliveryStatusRequest } from "../message/delivery-status.ts";
 import { Message } from "../message/message.ts";
+import { octetStream } from "../message/octet-stream.ts";
 import { isAscii } from "../text.ts";
 
 /** A message as its transport takes it. */
@@ -44,8 +46,10 @@ export function render(message: DeliverableMessage, index: number): Rendered | R
 
 function bodyOf(message: DeliverableMessage): Pick<Rendered, "content" | "size" | "eightBit" | "smtpUtf8"> {
   const { streaming } = message;
-  if (streaming !== undefined) return { ...streaming, content: () => streaming.open() };
+  if (streaming !== undefined) return { ...streaming, content: () => octetStream(streaming.open(), "content") };
   const content = message.toBytes();
+  if (!isUint8Array(content))
+    throw new MessageError("bad-value", "content: must be a Uint8Array", { field: "content" });
   const eightBit = !isAsciiBytes(content);
   return { content, size: content.length, eightBit, smtpUtf8: eightBit && !isAsciiHeader(content) };
 }
@@ -68,10 +72,11 @@ function isAsciiHeader(content: Uint8Array): boolean {
   return isAsciiBytes(buffer.subarray(0, end === -1 ? buffer.length : end));
 }
 
-/** The verdict on a message that surely was not sent. */
-export function deferredReceipt(index: number, messageId: string, envelope: Envelope, error: Error): Receipt {
-  const recipients = envelope.forwardPaths.map((address) => ({ address, status: "deferred" as const }));
-  return { index, messageId, status: "deferred", recipients, error };
+/** The verdict on a message that surely was not sent: refused where its content would be no other the next time. */
+export function unsentReceipt(index: number, messageId: string, envelope: Envelope, error: Error): Receipt {
+  const status = error instanceof MessageError && error.code === "bad-value" ? "refused" : "deferred";
+  const recipients = envelope.forwardPaths.map((address) => ({ address, status }) as const);
+  return { index, messageId, status, recipients, error };
 }
 
 /**
@@ -100,7 +105,7 @@ async function taken(rendered: Rendered, options: DeliverOptions, take: () => vo
     await take();
   } catch (cause) {
     const error = cause instanceof Error ? cause : new MessageError("aborted", "the delivery was given up", { cause });
-    return deferredReceipt(index, messageId, envelope, error);
+    return unsentReceipt(index, messageId, envelope, error);
   }
   const recipients = envelope.forwardPaths.map((address) => ({ address, status: "accepted" as const }));
   return { index, messageId, status: "accepted", recipients };

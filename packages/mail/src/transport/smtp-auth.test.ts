@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { connect } from "node:net";
 import { before, test } from "node:test";
 import { inspect } from "node:util";
@@ -178,6 +179,46 @@ test("credentials do not travel in clear to another host, and neither does mail"
   await assert.rejects(deliver(options), { code: "auth-in-clear" });
   await assert.rejects(deliver({ ...options, tls: "opportunistic" }), { code: "auth-in-clear" });
   assert.doesNotMatch(server.lines.join("\n"), /AUTH|MAIL/);
+});
+
+test("what only looks like loopback gets no credentials in clear, though it answers here", async (t) => {
+  await using server = await plainServer((line) =>
+    line.startsWith("EHLO") ? "250-s\r\n250 AUTH PLAIN\r\n" : undefined,
+  );
+  // A name server may say of any name that it is this host.
+  const answer = (_name: string, _options: unknown, callback: (error: null, found: unknown) => void): void =>
+    callback(null, [{ address: "127.0.0.1", family: 4 }]);
+  t.mock.method(dns, "lookup", answer as unknown as typeof dns.lookup);
+  const hosts = ["localhost.example.com", "127.0.0.1.example.com", "localhost6.example", "0.0.0.0", "::ffff:127.0.0.1"];
+  for (const host of hosts) {
+    const options: SmtpOptions = { host, port: server.port, auth: { user: "me", password }, tls: "none" };
+    await assert.rejects(deliver(options), { code: "auth-in-clear" }, host);
+    await assert.rejects(deliver({ ...options, tls: "opportunistic" }), { code: "auth-in-clear" }, host);
+  }
+  assert.equal(server.connections, 2 * hosts.length);
+  assert.doesNotMatch(server.lines.join("\n"), /AUTH|MAIL/);
+});
+
+test("localhost is this host, whatever a name server says: neither credentials nor mail go anywhere else", async (t) => {
+  await using server = await plainServer((line) =>
+    line.startsWith("EHLO") ? "250-s\r\n250 AUTH PLAIN\r\n" : undefined,
+  );
+  let addresses = [{ address: "127.0.0.1", family: 4 }];
+  const answer = (_name: string, _options: unknown, callback: (error: null, found: unknown) => void): void =>
+    callback(null, addresses);
+  t.mock.method(dns, "lookup", answer as unknown as typeof dns.lookup);
+  const options: SmtpOptions = { host: "localhost", port: server.port };
+  assert.deepEqual(statuses(await deliver(options)), ["accepted"]);
+  // Connections to 0.0.0.0 come to this host too, but it is none of its loopback addresses.
+  for (const stray of [["0.0.0.0"], ["127.0.0.1", "0.0.0.0"]]) {
+    addresses = stray.map((address) => ({ address, family: 4 }));
+    for (const given of [options, { ...options, auth: { user: "me", password } }]) {
+      const [receipt] = await deliver(given);
+      assert.ok(receipt?.error instanceof SmtpError && receipt.error.code === "connect", String(receipt?.error));
+      assert.match(receipt.error.message, /0\.0\.0\.0/);
+    }
+  }
+  assert.equal(server.connections, 1);
 });
 
 test("credentials travel by TLS to any host", async () => {

@@ -12,7 +12,7 @@ import { localhostCertificate } from "../../../../test/peer/certificate.ts";
 import { startFaultServer } from "../../../../test/peer/fault-server.ts";
 import { temporaryFolder } from "../../../../test/peer/posthaste.ts";
 import { startRelay } from "../../../../test/peer/relay.ts";
-import { plainServer } from "../../../../test/peer/scripted-server.ts";
+import { plainServer, startScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import type { SMTPServerOptions } from "smtp-server";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
 import type { Receipt } from "../delivery.ts";
@@ -122,6 +122,13 @@ test("a connect that fails, never resolves or comes too late is a connection tha
   assert.equal((refused.error.cause as Error).message, "no such proxy");
   const thrown = await deliver({ host: "x.example", connect: () => assert.fail("at once") });
   assert.match(String(thrown.error), /at once/);
+  const closed = await deliver({
+    host: "x.example",
+    tls: "none",
+    connect: () => Promise.resolve(new Duplex().destroy()),
+  });
+  assert.ok(closed.error instanceof SmtpError && closed.error.code === "connect", String(closed.error));
+  assert.match(closed.error.message, /is closed/);
   const late = Promise.withResolvers<Duplex>();
   const told: AbortSignal[] = [];
   const connect = ({ signal }: ConnectTarget): Promise<Duplex> => {
@@ -134,6 +141,39 @@ test("a connect that fails, never resolves or comes too late is a connection tha
   const socket = connectTcp(server.port, "127.0.0.1");
   late.resolve(socket);
   await once(socket, "close");
+});
+
+test("the signal that connect gets never aborts a connection that was made, and aborts one in TLS that was not", async () => {
+  await using server = await plainServer();
+  const signals: AbortSignal[] = [];
+  // As net.connect() does with its option signal: what aborts later destroys the connection in the middle of mail.
+  const connect = async ({ signal }: ConnectTarget): Promise<Duplex> => {
+    signals.push(signal);
+    const socket = connectTcp({ port: server.port, host: "127.0.0.1", signal });
+    await once(socket, "connect");
+    return socket;
+  };
+  const timeouts = { greeting: 40 };
+  const transport = smtpTransport({ host: "localhost", tls: "none", connect, timeouts });
+  for (let round = 0; round < 2; round++) {
+    const [receipt] = await Array.fromAsync(transport.deliver([message()]));
+    assert.equal(receipt?.status, "accepted", String(receipt?.error));
+    await new Promise((resolve) => setTimeout(resolve, 2 * timeouts.greeting));
+  }
+  await transport.close();
+  assert.deepEqual([server.connections, signals.map(({ aborted }) => aborted)], [1, [false]]);
+  await using silent = await startScriptedServer(() => undefined);
+  const late = await deliver({
+    host: "localhost",
+    tls: "implicit",
+    timeouts,
+    connect: (target) => {
+      signals.push(target.signal);
+      return Promise.resolve(connectTcp(silent.port, "127.0.0.1"));
+    },
+  });
+  assert.ok(late.error instanceof TimeoutError, String(late.error));
+  assert.equal(signals.at(-1)?.aborted, true);
 });
 
 test("the host's other addresses are tried when one does not answer, in clear and by TLS", async (t) => {

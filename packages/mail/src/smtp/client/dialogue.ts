@@ -120,8 +120,10 @@ export class Dialogue<Request extends TransactionRequest> {
     if (output.type === "write") return void this.#flight.push(output.octets);
     // What ends the connection, or goes on elsewhere, must not overtake what was written before.
     if (output.type !== "done" && output.type !== "need-content") this.#release();
-    if (output.type === "upgrade-tls") void this.#upgrade();
-    else if (output.type === "need-sasl") void this.#respond(output.mechanism, output.challenge);
+    if (output.type === "upgrade-tls") {
+      // What came behind the 220 in the same packet ends the connection (RFC 3207 section 4.2): no ClientHello either.
+      if (!this.connection.isClosed) void this.#upgrade();
+    } else if (output.type === "need-sasl") void this.#respond(output.mechanism, output.challenge);
     else if (output.type !== "alive") {
       if (output.type === "closed") this.#channel.end();
       if (output.type === "failed") this.#end();

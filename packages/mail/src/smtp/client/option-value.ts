@@ -99,8 +99,9 @@ export function certificates({ ca, cert, key }: SmtpOptions): Required<Pick<Smtp
   const authorities = ca === undefined ? [] : [ca].flat();
   if (authorities.some((pem) => !/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(pem)))
     throw badOption("ca", "certificates in PEM");
+  if (cert === undefined) return { ca, cert, key };
   try {
-    createSecureContext({ ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) });
+    createSecureContext({ cert, key });
   } catch {
     throw badOption("cert", "a certificate and its key, both in PEM");
   }

@@ -6,6 +6,7 @@ import type { Output } from "../protocol/output.ts";
 import { allowedSchedule, type Schedule } from "../protocol/schedule.ts";
 import { exceeds, tooLarge, type TransactionOutcome, type TransactionRequest } from "../protocol/transaction.ts";
 import { canonical } from "../protocol/transparency.ts";
+import { BLOCK_OCTETS, blocksOf, contentError } from "./content.ts";
 import { publishConnection } from "./diagnostics.ts";
 import { Dialogue, type SessionOutput } from "./dialogue.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
@@ -30,9 +31,6 @@ export interface SessionListener {
   /** It is over; its deliveries were settled before. */
   onEnd(end: SessionEnd): void;
 }
-
-/** RFC 5321 section 4.5.3.2.5 gives each block of content a time of its own. */
-const BLOCK_OCTETS = 64 * 1024;
 
 const HELD_BACK = "the end of data was held back";
 
@@ -273,8 +271,7 @@ export class SmtpSession {
       this.#isStreaming = false;
       if (connection.awaiting === "content") this.#finishContent([]);
     } catch (cause) {
-      const isOurs = cause instanceof SmtpError;
-      this.#blame(delivery, isOurs ? cause : new SmtpError("aborted", "the content could not be read", { cause }));
+      this.#blame(delivery, contentError(cause));
     }
   }
 
@@ -287,11 +284,6 @@ export class SmtpSession {
 
 function recipientsOf({ envelope }: Delivery, status: "refused" | "deferred"): RecipientOutcome[] {
   return envelope.forwardPaths.map((address) => ({ address, status }));
-}
-
-function* blocksOf(content: Uint8Array): Generator<Uint8Array> {
-  for (let start = 0; start < content.length; start += BLOCK_OCTETS)
-    yield content.subarray(start, start + BLOCK_OCTETS);
 }
 
 /** The outcome as the last word. */

@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, isIPv6, type Socket } from "node:net";
+import { isIP, isIPv6, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import {
   checkServerIdentity as checkIdentity,
@@ -10,22 +10,21 @@ import {
 import { SmtpError, TimeoutError, TlsError } from "../../errors.ts";
 import { TIMEOUT_MS } from "../protocol/timeout.ts";
 import type { TlsDetails } from "./diagnostics.ts";
+import { connectToHost } from "./happy-eyeballs.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
+import { connectTcp } from "./tcp.ts";
 
 /** What a session talks over: a socket, or what the caller's own `connect` made. */
-export type Channel = Duplex & Partial<Pick<Socket, "localAddress" | "ref" | "unref">>;
+export type Channel = Duplex & Partial<Pick<Socket, "localAddress" | "ref" | "setNoDelay" | "unref">>;
 
-/** A connection to the server, with TLS where that comes first. */
-export async function openChannel(options: ResolvedSmtpOptions, signal: AbortSignal | undefined): Promise<Channel> {
-  const { host, port, path, connect } = options;
-  const isTls = options.tls === "implicit";
-  if (connect === undefined && path === undefined && isTls)
-    return secured(connectTls({ host, port, ...tlsOptions(options) }), options, signal);
-  const plain =
-    connect === undefined
-      ? await established(connectTcp(path === undefined ? { host, port } : { path }), "connect", options, signal)
-      : await own(connect, options, signal);
-  return isTls ? await upgradeChannel(plain, options, signal) : plain;
+/** A connection to the server, with TLS where that comes first, within the time that a connection has. */
+export function openChannel(options: ResolvedSmtpOptions, signal: AbortSignal | undefined): Promise<Channel> {
+  return inTime(options, signal, async (given) => {
+    const plain = await openPlain(options, given);
+    // Small writes that wait for each other's acknowledgement cost 40 ms each.
+    plain.setNoDelay?.(true);
+    return options.tls === "implicit" ? await secured(plain, options, given) : plain;
+  });
 }
 
 /** TLS on a connection that is there (RFC 3207 section 4). */
@@ -34,15 +33,46 @@ export function upgradeChannel(
   options: ResolvedSmtpOptions,
   signal: AbortSignal | undefined,
 ): Promise<TLSSocket> {
-  return secured(connectTls({ socket: channel, ...tlsOptions(options) }), options, signal);
+  return inTime(options, signal, (given) => secured(channel, options, given));
 }
 
-async function secured(
-  connecting: TLSSocket,
+/** What it is given aborts with the error that the caller gets, and not at all when it has come to its end. */
+async function inTime<C extends Channel>(
   options: ResolvedSmtpOptions,
   signal: AbortSignal | undefined,
-): Promise<TLSSocket> {
-  const socket = await established(connecting, "secureConnect", options, signal);
+  opening: (given: AbortSignal) => Promise<C>,
+): Promise<C> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(timedOut(options)), connectTimeout(options));
+  const onAbort = (): void => controller.abort(aborted(signal));
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  try {
+    controller.signal.throwIfAborted();
+    return await opening(controller.signal);
+  } catch (error) {
+    if (error instanceof SmtpError) throw error;
+    const reason = reasonOf(error as Error);
+    throw new SmtpError("connect", `no connection to ${nameOf(options)}: ${reason}`, { cause: error });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+async function openPlain(options: ResolvedSmtpOptions, given: AbortSignal): Promise<Channel> {
+  const { host, port, path, connect } = options;
+  if (connect !== undefined) return await own(connect, options, given);
+  if (path !== undefined) return await established(connectTcp({ path }), "connect", given);
+  return await connectToHost(host, port, connectTimeout(options), given);
+}
+
+async function secured(channel: Channel, options: ResolvedSmtpOptions, given: AbortSignal): Promise<TLSSocket> {
+  const connecting = connectTls({ socket: channel, ...tlsOptions(options) });
+  const socket = await established(connecting, "secureConnect", given).catch((cause: Error) => {
+    if (given.aborted) throw cause;
+    throw new TlsError("handshake", `no TLS with ${nameOf(options)}: ${reasonOf(cause)}`, { cause });
+  });
   const { fingerprint } = options;
   if (fingerprint === undefined) return socket;
   const presented = socket.getPeerCertificate().fingerprint256.replaceAll(":", "").toLowerCase();
@@ -64,45 +94,30 @@ function tlsOptions(options: ResolvedSmtpOptions): ConnectionOptions {
   return { ...verification, ...(ca === undefined ? {} : { ca: [ca].flat() }), ...identity };
 }
 
-/** The caller's own connection, in the time that a connection has. */
+/** The caller's own connection. */
 async function own(
   connect: NonNullable<ResolvedSmtpOptions["connect"]>,
-  options: ResolvedSmtpOptions,
-  signal: AbortSignal | undefined,
+  { host, port }: ResolvedSmtpOptions,
+  given: AbortSignal,
 ): Promise<Channel> {
-  const late = AbortSignal.timeout(connectTimeout(options));
-  const given = signal === undefined ? late : AbortSignal.any([late, signal]);
-  const { host, port } = options;
   const givenUp = Promise.withResolvers<never>();
-  const onAbort = (): void => givenUp.reject(late.aborted ? timedOut(options) : aborted(signal));
-  given.addEventListener("abort", onAbort, { once: true });
+  given.addEventListener("abort", () => givenUp.reject(given.reason), { once: true });
   const connecting = Promise.resolve().then(() => connect({ host, port, signal: given }));
   // What comes when nobody waits any more must not stay open.
   connecting.then((channel) => given.aborted && channel.destroy()).catch(() => undefined);
-  try {
-    return await Promise.race([connecting, givenUp.promise]);
-  } catch (error) {
-    throw error instanceof SmtpError ? error : connectError(error as Error, options);
-  } finally {
-    given.removeEventListener("abort", onAbort);
-  }
+  const channel = await Promise.race([connecting, givenUp.promise]);
+  // It has no event left that would end the wait for the greeting.
+  if (channel.destroyed) throw new Error("connect resolved to a connection that is closed");
+  return channel;
 }
 
-function established<S extends Socket>(
-  socket: S,
-  event: string,
-  options: ResolvedSmtpOptions,
-  signal: AbortSignal | undefined,
-): Promise<S> {
+function established<S extends Socket>(socket: S, event: string, given: AbortSignal): Promise<S> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => fail(timedOut(options)), connectTimeout(options));
-    const onError = (cause: Error): void => fail(connectError(cause, options));
-    const onClose = (): void => fail(connectError(new Error("the server closed the connection"), options));
-    const onAbort = (): void => fail(aborted(signal));
+    const onClose = (): void => fail(new Error("the server closed the connection"));
+    const onAbort = (): void => fail(given.reason as Error);
     const settle = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      socket.off("close", onClose).off("error", onError);
+      given.removeEventListener("abort", onAbort);
+      socket.off("close", onClose).off("error", fail);
     };
     const fail = (error: Error): void => {
       settle();
@@ -110,30 +125,17 @@ function established<S extends Socket>(
       socket.on("error", () => undefined).destroy();
       reject(error);
     };
-    socket.once("error", onError).once("close", onClose);
+    socket.once("error", fail).once("close", onClose);
     socket.once(event, () => {
       settle();
-      // Small writes that wait for each other's acknowledgement cost 40 ms each.
-      socket.setNoDelay(true);
       resolve(socket);
     });
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted === true) onAbort();
+    given.addEventListener("abort", onAbort, { once: true });
   });
 }
 
 function connectTimeout({ timeouts }: ResolvedSmtpOptions): number {
   return timeouts.greeting ?? timeouts.command ?? TIMEOUT_MS.greeting;
-}
-
-/** Node's codes for a TLS handshake that failed, a certificate that does not hold among them. */
-const TLS_CODE = /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
-
-function connectError(cause: Error & { code?: string }, options: ResolvedSmtpOptions): SmtpError {
-  const reason = reasonOf(cause);
-  if (TLS_CODE.test(cause.code ?? ""))
-    return new TlsError("handshake", `no TLS with ${nameOf(options)}: ${reason}`, { cause });
-  return new SmtpError("connect", `no connection to ${nameOf(options)}: ${reason}`, { cause });
 }
 
 /** Where a host has several addresses, each has its own reason. */

@@ -237,9 +237,9 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
   }
 }
 
-/** A stream that turned out too large will be so the next time. */
+/** A stream that turned out too large, or no octets, will be so the next time. */
 function unsent(error: SmtpError | undefined): "refused" | "deferred" {
-  return error?.code === "too-large" ? "refused" : "deferred";
+  return error?.code === "too-large" || error?.code === "bad-value" ? "refused" : "deferred";
 }
 
 /**

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash, createHmac, pbkdf2Sync } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
+import { scramSecret, scramServer } from "../../../../../test/peer/scram-server.ts";
 import { AuthError } from "../../errors.ts";
 import type { Steps } from "./exchange.ts";
-import { scram, type ScramHash } from "./scram.ts";
+import { scram } from "./scram.ts";
 
 const CREDENTIALS = { user: "user", password: "pencil" };
 // RFC 5802 section 5.
@@ -46,30 +46,6 @@ for (const { hash, nonce, clientFirst, serverFirst, clientFinal, serverFinal } o
   });
 }
 
-/** RFC 5802 section 3 from the server's side, written on its own. */
-function answers(
-  hash: ScramHash,
-  password: string,
-  clientFirst: string,
-  extension = "",
-): [string, (p: string) => string] {
-  const salt = Buffer.from("4125c247e43ab1e93c6dff76", "hex");
-  const salted = pbkdf2Sync(password, salt, 5000, hash === "sha1" ? 20 : 32, hash);
-  const hmac = (key: Uint8Array, message: string): Buffer => createHmac(hash, key).update(message).digest();
-  const bare = clientFirst.slice("n,,".length);
-  const serverFirst = `r=${bare.slice(bare.lastIndexOf(",r=") + 3)}~srv,s=${salt.toString("base64")},i=5000${extension}`;
-  const final = (clientFinal: string): string => {
-    const end = clientFinal.lastIndexOf(",p=");
-    const message = `${bare},${serverFirst},${clientFinal.slice(0, end)}`;
-    const storedKey = createHash(hash).update(hmac(salted, "Client Key")).digest();
-    const signature = hmac(storedKey, message);
-    const clientKey = Buffer.from(clientFinal.slice(end + 3), "base64").map((octet, at) => octet ^ signature[at]!);
-    assert.deepEqual(createHash(hash).update(clientKey).digest(), storedKey, "the proof holds");
-    return `v=${hmac(hmac(salted, "Server Key"), message).toString("base64")}`;
-  };
-  return [serverFirst, final];
-}
-
 const AGREED: readonly (readonly [string, string, string, string, string?])[] = [
   ["ASCII", "me@example.com", "me@example.com", "correct horse"],
   ["a user with a comma and an equals sign", "a,b=c=2C", "a=2Cb=3Dc=3D2C", "x"],
@@ -83,11 +59,36 @@ for (const [name, user, written, password, extension] of AGREED) {
     const steps = scram("sha256", { user, password });
     const [clientFirst = ""] = await say(steps);
     assert.equal(clientFirst.slice(0, clientFirst.lastIndexOf(",r=")), `n,,n=${written}`);
-    const [serverFirst, serverFinal] = answers("sha256", password.normalize("NFKC"), clientFirst, extension);
-    const [clientFinal = ""] = await say(steps, serverFirst);
-    assert.deepEqual(await say(steps, serverFinal(clientFinal)), ["", true]);
+    const secret = scramSecret(
+      "sha256",
+      password.normalize("NFKC"),
+      Buffer.from("4125c247e43ab1e93c6dff76", "hex"),
+      5000,
+    );
+    const server = scramServer(secret, clientFirst, "~srv", extension);
+    assert.equal(server.user, user.normalize("NFKC"));
+    const [clientFinal = ""] = await say(steps, server.serverFirst);
+    assert.deepEqual(await say(steps, server.serverFinal(clientFinal)), ["", true]);
   });
 }
+
+test("the server that the client is tried against goes as in the RFCs' examples, and takes no other proof", () => {
+  for (const { hash, nonce, clientFirst, serverFirst, clientFinal, serverFinal } of [SHA1, SHA256]) {
+    const [, theirs = "", salt = ""] = /^r=(.*),s=(.*),i=4096$/.exec(serverFirst) ?? [];
+    const secret = scramSecret(hash, CREDENTIALS.password, Buffer.from(salt, "base64"), 4096);
+    const server = scramServer(secret, clientFirst, theirs.slice(nonce.length));
+    assert.deepEqual([server.user, server.serverFirst], ["user", serverFirst]);
+    assert.equal(server.serverFinal(clientFinal), serverFinal);
+    assert.equal(server.serverFinal(clientFinal.replace("p=d", "p=e").replace("p=v", "p=w")), "e=invalid-proof");
+    assert.equal(server.serverFinal(clientFinal.replace("c=biws", "c=eSws")), "e=other-error");
+    assert.equal(server.serverFinal(clientFinal.replace(",p=", "x,p=")), "e=other-error");
+    const other = scramSecret(hash, "Pencil", Buffer.from(salt, "base64"), 4096);
+    assert.equal(
+      scramServer(other, clientFirst, theirs.slice(nonce.length)).serverFinal(clientFinal),
+      "e=invalid-proof",
+    );
+  }
+});
 
 test("SCRAM's nonce is another in each exchange", async () => {
   const nonces = await Promise.all(Array.from({ length: 100 }, () => say(scram("sha256", CREDENTIALS))));

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+import { type FaultServer, startFaultServer } from "../../../../test/peer/fault-server.ts";
+import type { DeliverableMessage } from "../delivery.ts";
+import { Message } from "../message/message.ts";
+import { smtpTransport } from "./smtp.ts";
+
+/** A message, the end of data, and another message that nobody wrote. */
+const SMUGGLED = [
+  "Subject: x",
+  "",
+  "text",
+  ".",
+  "MAIL FROM:<smuggled@evil.example>",
+  "RCPT TO:<victim@evil.example>",
+  "DATA",
+  "Subject: smuggled",
+  "",
+].join("\r\n");
+
+/** What is no octets, though a stream gives it: where a program is not in TypeScript, or a Readable has an encoding. */
+const NO_OCTETS: readonly (readonly [name: string, open: () => AsyncIterable<unknown>])[] = [
+  ["a string", () => Readable.from([SMUGGLED])],
+  [
+    "a Readable with an encoding",
+    () => Readable.from([Buffer.from(SMUGGLED)], { objectMode: false }).setEncoding("utf8"),
+  ],
+  ["a DataView", () => Readable.from([new DataView(new TextEncoder().encode(SMUGGLED).buffer)])],
+  ["numbers of 16 bits", () => Readable.from([Uint16Array.of(0x0a2e, 0x0d0a)])],
+  ["an ArrayBuffer", () => Readable.from([new TextEncoder().encode(SMUGGLED).buffer])],
+  ["an array", () => Readable.from([[...Buffer.from(SMUGGLED)]])],
+  ["a number", () => Readable.from([7])],
+  ["an object", () => Readable.from([{ length: 7 }])],
+];
+
+/** Of what was accepted. */
+const sendersOf = ({ accepted }: FaultServer): string[] => accepted.map(({ reversePath }) => reversePath);
+
+for (const [name, open] of NO_OCTETS) {
+  test(`a message whose stream gives ${name} is refused, and nothing of it is accepted`, async () => {
+    for (const pipelining of ["off", "auto", { bdatWindow: 4 }] as const) {
+      await using server = await startFaultServer();
+      const envelope = { reversePath: "from@example.com", forwardPaths: ["to@example.com"] };
+      const streaming = {
+        size: undefined,
+        eightBit: false,
+        smtpUtf8: false,
+        open: open as () => AsyncIterable<Uint8Array>,
+      };
+      const message: DeliverableMessage = {
+        messageId: "<1@example.com>",
+        envelope: () => envelope,
+        toBytes: () => assert.fail("streamed"),
+        streaming,
+      };
+      const transport = smtpTransport({ host: "127.0.0.1", port: server.port, pipelining });
+      const [receipt] = await Array.fromAsync(transport.deliver([message]));
+      await transport.close();
+      assert.deepEqual(sendersOf(server), []);
+      // It would be no other the next time.
+      assert.equal(receipt?.status, "refused", String(receipt?.error));
+    }
+  });
+
+  test(`an attachment whose stream gives ${name} is no empty attachment: its message is refused`, async () => {
+    await using server = await startFaultServer();
+    const content = open as () => AsyncIterable<Uint8Array>;
+    const message = new Message({
+      from: "from@example.com",
+      to: ["to@example.com"],
+      attachments: [{ filename: "report.pdf", content }],
+    });
+    const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+    const [receipt] = await Array.fromAsync(transport.deliver([message]));
+    await transport.close();
+    assert.deepEqual(sendersOf(server), []);
+    assert.equal(receipt?.status, "refused", String(receipt?.error));
+  });
+}
