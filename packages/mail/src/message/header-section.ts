@@ -52,7 +52,7 @@ export function headerSection(section: HeaderSection): string {
     own(name, list.length === 0 ? "" : addressField(name, list));
   return (
     senderField(section, given) +
-    addresses("From", section.from) +
+    own("From", fromField(section.from)) +
     addresses("To", section.to) +
     addresses("Cc", section.cc) +
     addresses("Reply-To", section.replyTo) +
@@ -129,8 +129,22 @@ export function givenMessageId(headers: HeaderFields): string | undefined {
   return checkMessageId(String(value), field);
 }
 
+/** The last message's author, for one who sends many messages is nearly always the same: 2 µs a message. */
+let lastAuthors: { readonly from: string; readonly authors: readonly [Mailbox, ...Mailbox[]] } | undefined;
+let lastFromField: { readonly authors: readonly Mailbox[]; readonly written: string } | undefined;
+
 /** The mailboxes of From, of which there may be several, but no group. */
-export function authorsOf(from: string): [Mailbox, ...Mailbox[]] {
+export function authorsOf(from: string): readonly [Mailbox, ...Mailbox[]] {
+  if (lastAuthors?.from !== from) lastAuthors = { from, authors: parsedAuthors(from) };
+  return lastAuthors.authors;
+}
+
+function fromField(authors: readonly Mailbox[]): string {
+  if (lastFromField?.authors !== authors) lastFromField = { authors, written: addressField("From", authors) };
+  return lastFromField.written;
+}
+
+function parsedAuthors(from: string): [Mailbox, ...Mailbox[]] {
   const plain = plainMailbox(from, "from");
   if (plain !== undefined) return [plain];
   const addresses = parseAddressList(from, "from");

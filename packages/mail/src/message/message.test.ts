@@ -267,3 +267,15 @@ test("whatever the texts, the message reads back equal and keeps to the format",
     { numRuns: 300 },
   );
 });
+
+test("what is remembered of the last author is no other message's", () => {
+  const fieldOf = (from: string): string =>
+    /^From: .*$/m.exec(Buffer.from(new Message({ from, to: ["a@example.com"] }).toBytes()).toString())?.[0].trim() ?? "";
+  for (let turn = 0; turn < 2; turn++) {
+    assert.equal(fieldOf("Kim <kim@example.com>"), "From: Kim <kim@example.com>");
+    assert.equal(fieldOf("lee@example.com"), "From: lee@example.com");
+    assert.equal(fieldOf("lee@example.com"), "From: lee@example.com");
+    assert.throws(() => fieldOf("nobody"), AddressError);
+    assert.equal(new Message({ from: "lee@example.com" }).envelope().reversePath, "lee@example.com");
+  }
+});
