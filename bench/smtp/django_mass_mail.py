@@ -25,7 +25,9 @@ def send(count):
 
 connection = get_connection()
 connection.open()
-send(task["warmUp"])
+warm_up_end = time.perf_counter() + task["warmUp"] / 1e3
+while time.perf_counter() < warm_up_end:
+    send(task["count"] // 20)
 start, cpu = time.perf_counter(), time.process_time()
 send(task["count"])
 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

@@ -50,8 +50,8 @@ export async function runScene(
     for (let round = 1; round <= scene.rounds; round++) {
       for (const name of contenders) {
         progress(`${scene.title}: round ${round} of ${scene.rounds}, ${name}`);
-        const load = scene.contenders[name] ?? { count: 0, warmUp: 0 };
-        figures.get(name)?.push(await measure(name, { port, path, ...load }, environment));
+        const task = { port, path, count: scene.contenders[name] ?? 0, warmUp: scene.warmUp };
+        figures.get(name)?.push(await measure(name, task, environment));
       }
     }
   } finally {
