@@ -195,7 +195,8 @@ export class SmtpDelivery implements MailObjectOwner {
   }
 
   #settle(object: MailObject, outcome: MailObjectOutcome, failure: object | undefined): void {
-    this.#underWay.splice(this.#underWay.indexOf(object), 1);
+    if (this.#underWay[0] === object) this.#underWay.shift();
+    else this.#underWay.splice(this.#underWay.indexOf(object), 1);
     const receipt = receiptOf(object, outcome);
     const wasEnding = this.#ending !== undefined;
     this.#count(receipt, failure);

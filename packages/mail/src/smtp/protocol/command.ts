@@ -1,5 +1,5 @@
 import type { DeliveryStatusRequest } from "../../delivery.ts";
-import { hasControl, isAscii } from "../../text.ts";
+import { isAscii } from "../../text.ts";
 import type { Verb } from "./timeout.ts";
 
 /** The fault is the caller's: the machine was called out of order, or with what can be no command. */
@@ -14,10 +14,12 @@ export interface Command {
   readonly recipient?: number;
 }
 
+/** Every control, TAB too, and the line breaks of Unicode. */
+const CONTROL = /[\0-\x1f\x7f-\x9f\u2028\u2029]/;
+
 /** A command with an argument, which was validated before: what has a control in it never gets here. */
 export function command(verb: Verb, line: string, recipient?: number): Command {
-  if (hasControl(line) || line.includes("\t"))
-    throw new LocalProtocolError(`${verb}: an argument contains a control character`);
+  if (CONTROL.test(line)) throw new LocalProtocolError(`${verb}: an argument contains a control character`);
   return recipient === undefined ? { verb, line } : { verb, line, recipient };
 }
 

@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import { type Reply, replyText } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
 
@@ -137,8 +138,7 @@ export class ReplyReader {
 }
 
 function isWholeAscii(octets: Uint8Array): boolean {
-  for (const octet of octets) if (octet > 0x7f) return false;
-  return octets.at(-1) === LF;
+  return octets[octets.length - 1] === LF && isAscii(octets);
 }
 
 function tooLong(): SmtpError {
