@@ -1,4 +1,3 @@
-import { isAscii } from "node:buffer";
 import { type Reply, replyText } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
 
@@ -138,7 +137,9 @@ export class ReplyReader {
 }
 
 function isWholeAscii(octets: Uint8Array): boolean {
-  return octets[octets.length - 1] === LF && isAscii(octets);
+  if (octets[octets.length - 1] !== LF) return false;
+  for (const octet of octets) if (octet > 0x7f) return false;
+  return true;
 }
 
 function tooLong(): SmtpError {
