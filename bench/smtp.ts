@@ -115,9 +115,10 @@ function amount(value: number): string {
 
 async function memoryRow(): Promise<Row> {
   const task = (port: number) => ({ port, count: MANY, warmUp: 0 });
-  const { before, after, peak } = await growth("memory", task);
+  const { before, after, peak, live = Number.NaN } = await growth("memory", task);
   const what = `${MANY.toLocaleString("en")} messages from a generator: growth from the 100,000th to the last`;
-  return row("memory", what, after - before, MANY_LIMIT, `at most ${megabytes(peak - before)} MB more in between`);
+  const detail = `resident; ${megabytes(live)} MB of it alive; at most ${megabytes(peak - before)} MB in between`;
+  return row("memory", what, after - before, MANY_LIMIT, detail);
 }
 
 async function attachmentRow(): Promise<Row> {

@@ -9,21 +9,23 @@ export interface Growth {
   /** After the last message, when the garbage is collected. */
   readonly after: number;
   readonly peak: number;
+  /** By how much what is alive grew, beside the room that the engine takes for what is not: heap and buffers. */
+  readonly live?: number;
 }
 
 /** Sends so many messages from a generator, and looks from the first tenth to the last message. */
 export async function growthOverMany(port: number, count: number): Promise<Growth> {
   await using mailer = createMailer({ transport: smtpTransport({ host: "127.0.0.1", port, connections: 1 }) });
   const [first, step] = [count / 10, count / 100];
-  let [before, peak] = [0, 0];
+  let [before, peak, live] = [0, 0, 0];
   await allAccepted(mailer.sendAll(messages(count)), count, (number) => {
-    if (number === first) before = collected();
+    if (number === first) [before, live] = [collected(), alive()];
     if (number % step !== 0 || number < first) return;
     const now = process.memoryUsage.rss();
     peak = Math.max(peak, now);
     console.log(`${number.toLocaleString("en")} messages, ${Math.round(now / 1e6)} MB`);
   });
-  return { before, after: collected(), peak };
+  return { before, after: collected(), peak, live: alive() - live };
 }
 
 /** Sends a message with a file, and looks from when the connection stands idle. */
@@ -49,4 +51,9 @@ export async function largeAttachment(port: number, path: string): Promise<Growt
 function collected(): number {
   globalThis.gc?.();
   return process.memoryUsage.rss();
+}
+
+function alive(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }

@@ -63,7 +63,8 @@ export interface MessageFields {
 }
 
 interface Rendered {
-  readonly pieces: readonly Piece[];
+  /** Once they were joined, the whole alone: so the content is in memory once. */
+  pieces: readonly Piece[];
   readonly envelope: Envelope;
   readonly isStreamed: boolean;
 }
@@ -185,12 +186,15 @@ export class Message implements DeliverableMessage {
    * is content that is read as it is sent.
    */
   toBytes(): Uint8Array {
-    const { pieces, isStreamed } = this.#render();
-    if (isStreamed)
+    const rendered = this.#render();
+    if (rendered.isStreamed)
       throw new MessageError("streamed", "toBytes: the message has streamed content; use toStream()", {
         field: "attachments",
       });
-    this.#bytes ??= bytesOf(pieces as Parameters<typeof bytesOf>[0]);
+    if (this.#bytes === undefined) {
+      this.#bytes = bytesOf(rendered.pieces as Parameters<typeof bytesOf>[0]);
+      rendered.pieces = [this.#bytes];
+    }
     return this.#bytes;
   }
 
