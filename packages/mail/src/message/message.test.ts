@@ -270,7 +270,8 @@ test("whatever the texts, the message reads back equal and keeps to the format",
 
 test("what is remembered of the last author is no other message's", () => {
   const fieldOf = (from: string): string =>
-    /^From: .*$/m.exec(Buffer.from(new Message({ from, to: ["a@example.com"] }).toBytes()).toString())?.[0].trim() ?? "";
+    /^From: .*$/m.exec(Buffer.from(new Message({ from, to: ["a@example.com"] }).toBytes()).toString())?.[0].trim() ??
+    "";
   for (let turn = 0; turn < 2; turn++) {
     assert.equal(fieldOf("Kim <kim@example.com>"), "From: Kim <kim@example.com>");
     assert.equal(fieldOf("lee@example.com"), "From: lee@example.com");
