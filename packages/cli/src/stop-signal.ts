@@ -5,7 +5,8 @@ const SAME_PRESS = 500;
 
 /**
  * Resolves at the first SIGINT, SIGTERM or, from a terminal that is gone, SIGHUP. A second SIGINT or SIGTERM ends the
- * process at once, as somebody who presses Ctrl-C again expects. To be called before anything says that it runs: who reads that may send the signal at once.
+ * process at once, as somebody who presses Ctrl-C again expects. To be called before anything says that it runs: who
+ * reads that may send the signal at once.
  */
 export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {

@@ -78,3 +78,22 @@ for (const [name, open] of NO_OCTETS) {
     assert.equal(receipt?.status, "refused", String(receipt?.error));
   });
 }
+
+test("a message whose octets change after it was taken smuggles nothing", async () => {
+  // A program that writes each message into one and the same buffer.
+  const octets = Buffer.alloc(SMUGGLED.length, "x");
+  const message: DeliverableMessage = {
+    messageId: "<1@example.com>",
+    envelope: () => ({ reversePath: "from@example.com", forwardPaths: ["to@example.com"] }),
+    toBytes: () => octets,
+  };
+  function* source(): Generator<DeliverableMessage> {
+    yield message;
+    octets.write(SMUGGLED);
+  }
+  await using server = await startFaultServer();
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  await Array.fromAsync(transport.deliver(source()));
+  await transport.close();
+  assert.deepEqual(sendersOf(server), ["from@example.com"]);
+});

@@ -1,8 +1,6 @@
 import type { Envelope, RecipientOutcome } from "../../delivery.ts";
 import type { SmtpError } from "../../errors.ts";
 import type { TransactionOutcome } from "../protocol/transaction.ts";
-import { isTransparent } from "../protocol/transparency.ts";
-import { BLOCK_OCTETS } from "./content.ts";
 import type { Delivery, SmtpSession } from "./session.ts";
 
 /** What a server takes of recipients (RFC 9422). */
@@ -56,7 +54,6 @@ export class MailObject implements Delivery {
   /** Of the transaction under way. */
   envelope: Envelope;
   readonly content: Delivery["content"];
-  readonly isTransparent: boolean;
   readonly size: number | undefined;
   readonly eightBit: boolean;
   readonly smtpUtf8: boolean;
@@ -84,9 +81,7 @@ export class MailObject implements Delivery {
     this.source = source;
     this.#owner = owner;
     this.envelope = source.envelope;
-    const { content } = source;
-    this.content = content;
-    this.isTransparent = content instanceof Uint8Array && content.length <= BLOCK_OCTETS && isTransparent(content);
+    this.content = source.content;
     this.size = source.size;
     this.eightBit = source.eightBit;
     this.smtpUtf8 = source.smtpUtf8;

@@ -16,8 +16,6 @@ import { aborted, type Channel, openChannel } from "./socket.ts";
 /** One mail transaction that a session carries out. */
 export interface Delivery extends TransactionRequest {
   readonly content: Uint8Array | (() => AsyncIterable<Uint8Array>);
-  /** Whether DATA carries the content octet for octet; false of what was not looked at. */
-  readonly isTransparent: boolean;
   /** Set by the session, where the content goes by BDAT. */
   chunk?: Uint8Array | undefined;
   /** Whether its end of data may leave: undefined where it may, else what is to be awaited. */
@@ -245,7 +243,7 @@ export class SmtpSession {
     if (connection.awaiting !== "content") return;
     const { content } = delivery;
     if (content instanceof Uint8Array && content.length <= BLOCK_OCTETS)
-      this.#finishContent(connection.content(content, delivery.isTransparent));
+      this.#finishContent(connection.content(content));
     else void this.#streamContent(delivery);
   }
 

@@ -172,13 +172,9 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
     return this.#pipeline.flush();
   }
 
-  /**
-   * A piece of the content that `need-content` asked for.
-   *
-   * @param isTransparent of the whole content in one piece: that DATA carries it octet for octet, as was looked at before.
-   */
-  content(piece: Uint8Array, isTransparent = false): Output<Request>[] {
-    return [{ type: "write", octets: this.#transactions("content").content(piece, isTransparent) }];
+  /** A piece of the content that `need-content` asked for. */
+  content(piece: Uint8Array): Output<Request>[] {
+    return [{ type: "write", octets: this.#transactions("content").content(piece) }];
   }
 
   /** The end of data, and behind it in the same write what the schedule lets follow. */

@@ -99,9 +99,9 @@ export class MailTransactions<Request extends TransactionRequest> {
     this.advance();
   }
 
-  content(piece: Uint8Array, isTransparent: boolean): Uint8Array {
+  content(piece: Uint8Array): Uint8Array {
     if (this.#content === undefined) throw new LocalProtocolError("content: nobody asked for it");
-    return isTransparent ? this.#transparency.pass(piece) : this.#transparency.encode(piece);
+    return this.#transparency.encode(piece);
   }
 
   /** The end of data, and behind it in the same write what the schedule lets follow. */

@@ -3,6 +3,9 @@
  *
  * On the way, every bare CR and bare LF becomes CRLF (section 2.3.8 forbids them on the wire, and servers that read
  * them as line ends are how messages are smuggled). The encoder takes content in chunks that are cut anywhere.
+ *
+ * It looks at the octets that are about to leave. Looking when the message is composed is 3 µs cheaper, but a program that
+ * writes each message into one and the same buffer would then send what nobody has looked at.
  */
 
 const CR = 0x0d;
@@ -26,12 +29,6 @@ export class TransparencyEncoder {
   encode(chunk: Uint8Array): Uint8Array {
     const start = this.#untouched(chunk);
     return start === chunk.length ? chunk : this.#encodeFrom(chunk, start);
-  }
-
-  /** The same for a whole content of which {@link isTransparent} said that nothing is to be changed. */
-  pass(content: Uint8Array): Uint8Array {
-    this.#atLineStart = content.length === 0 || content[content.length - 1] === LF;
-    return content;
   }
 
   /** How many octets from the start stand as they are. */
@@ -102,14 +99,6 @@ function nextBreak(words: Uint32Array, from: number): number {
     if (((word - 0x0e0e0e0e) & ~word & 0x80808080) !== 0) break;
   }
   return at;
-}
-
-/**
- * Whether DATA carries the content octet for octet. Asked when the message is composed, while its octets are in the
- * processor's cache: 1 µs, and 4 when they are about to leave.
- */
-export function isTransparent(content: Uint8Array): boolean {
-  return new TransparencyEncoder().encode(content) === content;
 }
 
 /** Content with canonical line ends, as BDAT takes it: the last line ends too, so that it is what DATA would bring. */
