@@ -127,25 +127,27 @@ function wordsField(name: string, text: string, field: string): string {
 
 /** An address field: addresses with a comma between, folded behind the commas and inside display names. */
 export function addressField(name: string, addresses: readonly Address[]): string {
-  const tokens: string[] = [];
-  const last = addresses.length - 1;
-  addresses.forEach((address, index) => addAddress(tokens, address, index < last ? "," : ""));
-  return foldTokens(name, tokens);
+  return foldTokens(name, listTokens(addresses, ""));
 }
 
-/** Adds the parts of an address between which its field may be folded; `end` stands right behind it. */
-function addAddress(tokens: string[], address: Address, end: string): void {
+/** The parts between which the field may be folded; `end` stands right behind the last address. */
+function listTokens(addresses: readonly Address[], end: string): string[] {
+  const [first] = addresses;
+  if (addresses.length === 1 && first !== undefined) return addressTokens(first, end);
+  const last = addresses.length - 1;
+  return addresses.flatMap((address, index) => addressTokens(address, index < last ? "," : end));
+}
+
+function addressTokens(address: Address, end: string): string[] {
   const { displayName } = address;
   if ("addrSpec" in address) {
-    if (displayName === "") tokens.push(address.addrSpec + end);
-    else tokens.push(...phraseTokens(displayName), `<${address.addrSpec}>${end}`);
-    return;
+    if (displayName === "") return [address.addrSpec + end];
+    return phraseTokens(displayName).concat(`<${address.addrSpec}>${end}`);
   }
   const { mailboxes } = address;
   const phrase = phraseTokens(displayName);
-  tokens.push(...phrase.slice(0, -1), `${phrase.at(-1) ?? '""'}:${mailboxes.length === 0 ? `;${end}` : ""}`);
-  const last = mailboxes.length - 1;
-  mailboxes.forEach((mailbox, index) => addAddress(tokens, mailbox, index < last ? "," : `;${end}`));
+  const name = `${phrase.at(-1) ?? '""'}:${mailboxes.length === 0 ? `;${end}` : ""}`;
+  return [...phrase.slice(0, -1), name, ...listTokens(mailboxes, `;${end}`)];
 }
 
 function phraseTokens(displayName: string): string[] {

@@ -42,25 +42,29 @@ interface Given {
  */
 export function headerSection(section: HeaderSection): string {
   const given = givenFields(section.headers);
-  const own = (name: string, written: string): string => {
-    if (given.size === 0) return written;
-    const override = given.get(name.toLowerCase());
-    given.delete(name.toLowerCase());
-    return override === undefined ? written : fieldsOf(override);
-  };
-  const addresses = (name: string, list: readonly Mailbox[]): string =>
-    own(name, list.length === 0 ? "" : addressField(name, list));
   return (
     senderField(section, given) +
-    own("From", fromField(section.from)) +
-    addresses("To", section.to) +
-    addresses("Cc", section.cc) +
-    addresses("Reply-To", section.replyTo) +
+    own(given, "From", fromField(section.from)) +
+    own(given, "To", listField("To", section.to)) +
+    own(given, "Cc", listField("Cc", section.cc)) +
+    own(given, "Reply-To", listField("Reply-To", section.replyTo)) +
     foldUnstructured("Subject", checkHeaderText(section.subject, "subject")) +
-    own("Date", `Date: ${dateTime(section.date, section.localTime)}\r\n`) +
-    own("Message-ID", foldTokens("Message-ID", [section.messageId])) +
+    own(given, "Date", `Date: ${dateTime(section.date, section.localTime)}\r\n`) +
+    own(given, "Message-ID", foldTokens("Message-ID", [section.messageId])) +
     (given.size === 0 ? "" : [...given.values()].map(fieldsOf).join(""))
   );
+}
+
+/** The message's own field, or what was given in its place, which is then taken out. */
+function own(given: Map<string, Given>, name: string, written: string): string {
+  if (given.size === 0) return written;
+  const override = given.get(name.toLowerCase());
+  given.delete(name.toLowerCase());
+  return override === undefined ? written : fieldsOf(override);
+}
+
+function listField(name: string, list: readonly Mailbox[]): string {
+  return list.length === 0 ? "" : addressField(name, list);
 }
 
 /** RFC 5322 section 3.6.2: where From has several mailboxes, Sender says which of them sent it. */
@@ -79,9 +83,12 @@ function fieldsOf({ name, values }: Given): string {
 /** RFC 5322 section 3.6: these stand once at most. */
 const ONCE = new Set(["from", "sender", "to", "cc", "reply-to", "date", "message-id", "in-reply-to", "references"]);
 
+const NOTHING_GIVEN = new Map<string, Given>();
+
 function givenFields(headers: HeaderFields): Map<string, Given> {
-  const given = new Map<string, Given>();
   const names = Object.keys(headers);
+  if (names.length === 0) return NOTHING_GIVEN;
+  const given = new Map<string, Given>();
   if (names.length > FIELD_LIMIT)
     throw new HeaderError("bad-value", `headers: more than ${FIELD_LIMIT} fields`, { field: "headers" });
   for (const name of names) {

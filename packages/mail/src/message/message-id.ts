@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { HeaderError } from "../errors.ts";
 
 /**
@@ -11,13 +11,28 @@ const MSG_ID = new RegExp(`^<${DOT_ATOM_TEXT}@(?:${DOT_ATOM_TEXT}|\\[[\\x21-\\x5
 const PLAIN_DOMAIN = /^[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,9}$/i;
 const MSG_ID_LENGTH = 900;
 
+const RANDOM_OCTETS = 16;
+/** Random octets are asked for by the hundred: each time costs more than a whole Message-ID. */
+const pool = Buffer.allocUnsafeSlow(RANDOM_OCTETS * 128);
+let taken = pool.length;
+
+/** As `randomUUID`, which leaves 600 octets of garbage for one. */
+function random(): string {
+  if (taken === pool.length) {
+    randomFillSync(pool);
+    taken = 0;
+  }
+  taken += RANDOM_OCTETS;
+  return pool.toString("hex", taken - RANDOM_OCTETS, taken);
+}
+
 /**
- * A Message-ID that no other message has (122 random bits), with its angle brackets.
+ * A Message-ID that no other message has (128 random bits), with its angle brackets.
  *
  * @throws {HeaderError} when the domain cannot stand in one.
  */
 export function makeMessageId(domain: string): string {
-  const messageId = `<${randomUUID()}@${domain}>`;
+  const messageId = `<${random()}@${domain}>`;
   return PLAIN_DOMAIN.test(domain) ? messageId : checkMessageId(messageId);
 }
 

@@ -113,7 +113,7 @@ export class Message implements DeliverableMessage {
     this.charset = fields.charset ?? "utf-8";
     this.localTime = fields.localTime ?? false;
     this.dsn = deliveryStatusRequest(fields.dsn);
-    this.#date = new Date(checkDate(fields.date ?? new Date()));
+    this.#date = fields.date === undefined || fields.date === null ? new Date() : new Date(checkDate(fields.date));
     if (fields.messageId !== undefined && fields.messageId !== null) this.#messageId = checkMessageId(fields.messageId);
   }
 
@@ -242,7 +242,7 @@ export class Message implements DeliverableMessage {
     const bcc = mailboxes(this.bcc, "bcc");
     if (to.length + cc.length + bcc.length > RECIPIENT_LIMIT)
       throw bad("to", `more than ${RECIPIENT_LIMIT} recipients`);
-    const forwardPaths = Object.freeze(uniquePaths([to, cc, bcc]));
+    const forwardPaths = Object.freeze(uniquePaths(cc.length + bcc.length === 0 ? to : [...to, ...cc, ...bcc]));
     const dsn = deliveryStatusRequest(this.dsn, forwardPaths);
     const reversePath = author.addrSpec;
     return Object.freeze(dsn === undefined ? { reversePath, forwardPaths } : { reversePath, forwardPaths, dsn });
@@ -250,7 +250,8 @@ export class Message implements DeliverableMessage {
 
   #render(): Rendered {
     if (this.#rendered !== undefined) return this.#rendered;
-    const [to, cc] = [mailboxes(this.to, "to"), mailboxes(this.cc, "cc")];
+    const to = mailboxes(this.to, "to");
+    const cc = mailboxes(this.cc, "cc");
     const from = authorsOf(this.from ?? "");
     const envelope = this.#envelope(from[0], to, cc);
     const messageId = this.#idOf(from[0]);
@@ -260,7 +261,8 @@ export class Message implements DeliverableMessage {
     const header = headerSection({ from, to, cc, replyTo, subject, date: this.#date, localTime, messageId, headers });
     const charset = checkCharset(this.charset);
     const body = bodyOf({ text, html, alternatives, attachments, charset }, boundarySource(messageId));
-    const pieces = [`${header}MIME-Version: 1.0\r\n${body.header}\r\n`, ...body.pieces];
+    const head: Piece[] = [`${header}MIME-Version: 1.0\r\n${body.header}\r\n`];
+    const pieces = head.concat(body.pieces);
     const isStreamed = pieces.some((piece) => typeof piece === "object" && "open" in piece);
     this.#rendered = { pieces, envelope, isStreamed };
     this.#freeze();
@@ -280,16 +282,16 @@ export class Message implements DeliverableMessage {
 }
 
 /** Each once. One mailbox, as nearly every message has, needs no set. */
-function uniquePaths(lists: readonly (readonly Mailbox[])[]): string[] {
-  const paths: string[] = [];
-  for (const list of lists) for (const { addrSpec } of list) paths.push(addrSpec);
+function uniquePaths(mailboxes: readonly Mailbox[]): string[] {
+  const paths = mailboxes.map(({ addrSpec }) => addrSpec);
   return paths.length < 2 ? paths : [...new Set(paths)];
 }
 
-function mailboxes(list: readonly string[], field: string): Mailbox[] {
-  const found: Mailbox[] = [];
-  list.forEach((text, index) => {
-    if (text !== "") found.push(parseMailbox(text, `${field}[${index}]`));
-  });
-  return found;
+const NOBODY: readonly Mailbox[] = [];
+
+function mailboxes(list: readonly string[], field: string): readonly Mailbox[] {
+  if (list.length === 0) return NOBODY;
+  const parse = (text: string, index: number): Mailbox => parseMailbox(text, `${field}[${index}]`);
+  if (!list.includes("")) return list.map(parse);
+  return list.flatMap((text, index) => (text === "" ? [] : parse(text, index)));
 }

@@ -75,6 +75,7 @@ interface Run {
 function runs(text: string): Run[] {
   if (text === "") return [];
   const words = text.split(" ");
+  if (words.every(needsEncoding)) return [{ text, encode: true }];
   const found: { text: string; encode: boolean }[] = [];
   words.forEach((word, index) => {
     const encode = needsEncoding(word) || words[index - 1] === "" || words[index + 1] === "";

@@ -106,9 +106,9 @@ export class Dialogue<Request extends TransactionRequest> {
     if (first === undefined) return;
     this.#flight = [];
     if (!this.#channel.writable) return;
+    if (flight.length === 1) return void this.#channel.write(first);
     const size = flight.reduce((sum, { length }) => sum + length, 0);
-    if (flight.length === 1) this.#channel.write(first);
-    else if (size <= JOINED_OCTETS) this.#channel.write(Buffer.concat(flight, size));
+    if (size <= JOINED_OCTETS) this.#channel.write(Buffer.concat(flight, size));
     else {
       this.#channel.cork();
       for (const piece of flight) this.#channel.write(piece);
@@ -116,8 +116,14 @@ export class Dialogue<Request extends TransactionRequest> {
     }
   }
 
+  #write(octets: Uint8Array): void {
+    // An array that grows by a push takes room for seventeen, and there is nearly always but one.
+    if (this.#flight.length === 0) this.#flight = [octets];
+    else this.#flight.push(octets);
+  }
+
   #do(output: Output<Request>): void {
-    if (output.type === "write") return void this.#flight.push(output.octets);
+    if (output.type === "write") return this.#write(output.octets);
     // What ends the connection, or goes on elsewhere, must not overtake what was written before.
     if (output.type !== "done" && output.type !== "need-content") this.#release();
     if (output.type === "upgrade-tls") {

@@ -60,7 +60,7 @@ export class SmtpPool implements MailObjectCarrier {
 
   /** How many messages its connections can use at once: those under way, and one that is ready when there is room. */
   get lookAhead(): number {
-    return this.#concurrency.limit * (2 + depth(this.#options.schedule));
+    return this.#concurrency.limit * (1 + depth(this.#options.schedule));
   }
 
   /** Puts it at the end of those that wait. */

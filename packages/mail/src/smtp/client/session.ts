@@ -2,7 +2,6 @@ import type { RecipientOutcome } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
 import { LocalProtocolError } from "../protocol/command.ts";
 import { type Extensions, NO_EXTENSIONS } from "../protocol/extension.ts";
-import type { Output } from "../protocol/output.ts";
 import { allowedSchedule, type Schedule } from "../protocol/schedule.ts";
 import { exceeds, tooLarge, type TransactionOutcome, type TransactionRequest } from "../protocol/transaction.ts";
 import { canonical } from "../protocol/transparency.ts";
@@ -242,16 +241,14 @@ export class SmtpSession {
     // The connection may have died meanwhile; the transaction has its outcome then.
     if (connection.awaiting !== "content") return;
     const { content } = delivery;
-    if (content instanceof Uint8Array && content.length <= BLOCK_OCTETS)
-      this.#finishContent(connection.content(content));
+    if (content instanceof Uint8Array && content.length <= BLOCK_OCTETS) this.#finishContent(content);
     else void this.#streamContent(delivery);
   }
 
-  /** The end of data, and with it the envelope of the next message, if there is one. */
-  #finishContent(outputs: Output<Delivery>[]): void {
+  /** The last piece, the end of data, and with them the envelope of the next message, if there is one. */
+  #finishContent(last?: Uint8Array): void {
     this.#listener?.onRoom();
-    outputs.push(...this.#dialogue.connection.endOfContent());
-    this.#dialogue.perform(outputs);
+    this.#dialogue.perform(this.#dialogue.connection.endOfContent(last));
     if (this.hasRoom) this.#listener?.onRoom();
   }
 
@@ -269,7 +266,7 @@ export class SmtpSession {
         await this.#dialogue.drained();
       }
       this.#isStreaming = false;
-      if (connection.awaiting === "content") this.#finishContent([]);
+      if (connection.awaiting === "content") this.#finishContent();
     } catch (cause) {
       this.#blame(delivery, contentError(cause));
     }

@@ -174,12 +174,15 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
 
   /** A piece of the content that `need-content` asked for. */
   content(piece: Uint8Array): Output<Request>[] {
-    return [{ type: "write", octets: this.#transactions("content").content(piece) }];
+    this.#transactions("content").content(piece);
+    return this.#pipeline.flush();
   }
 
-  /** The end of data, and behind it in the same write what the schedule lets follow. */
-  endOfContent(): Output<Request>[] {
-    this.#transactions("endOfContent").endOfContent();
+  /** The last piece, the end of data, and behind it in the same write what the schedule lets follow. */
+  endOfContent(last?: Uint8Array): Output<Request>[] {
+    const transactions = this.#transactions("endOfContent");
+    if (last !== undefined) transactions.content(last);
+    transactions.endOfContent();
     return this.#pipeline.flush();
   }
 

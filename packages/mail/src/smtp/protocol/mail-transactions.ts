@@ -99,9 +99,9 @@ export class MailTransactions<Request extends TransactionRequest> {
     this.advance();
   }
 
-  content(piece: Uint8Array): Uint8Array {
+  content(piece: Uint8Array): void {
     if (this.#content === undefined) throw new LocalProtocolError("content: nobody asked for it");
-    return this.#transparency.encode(piece);
+    this.#pipeline.write(this.#transparency.encode(piece));
   }
 
   /** The end of data, and behind it in the same write what the schedule lets follow. */

@@ -11,13 +11,16 @@ export interface Step<Request extends TransactionRequest> {
 }
 
 const CRLF = "\r\n";
+/** Up to so many octets copying is cheaper than another write. */
+const JOINED_OCTETS = 16 * 1024;
 
 /** The commands on their way out and their replies on the way in, and the outputs that they make. */
 export class Pipeline<Request extends TransactionRequest> {
   readonly #observer: Observer | undefined;
   #unsent: Step<Request>[] = [];
   #unanswered: Step<Request>[] = [];
-  /** What was written and is not put out yet: what leaves together is one write. */
+  /** What was written and is not put out yet, content before text: what leaves together is one write. */
+  #content: Uint8Array | undefined;
   #text = "";
   #outputs: Output<Request>[] = [];
 
@@ -51,7 +54,9 @@ export class Pipeline<Request extends TransactionRequest> {
 
   /** Puts the commands at the end of those that wait to leave. */
   queue(commands: readonly Command[], transaction: Transaction<Request>): void {
-    for (const command of commands) this.#unsent.push({ command, transaction });
+    const steps = commands.map((command) => ({ command, transaction }));
+    if (this.#unsent.length === 0) this.#unsent = steps;
+    else this.#unsent.push(...steps);
   }
 
   /** Writes what may leave now. */
@@ -102,6 +107,12 @@ export class Pipeline<Request extends TransactionRequest> {
     this.#text += line + CRLF;
   }
 
+  /** Writes a piece of the content. */
+  write(octets: Uint8Array): void {
+    this.#release();
+    this.#content = octets;
+  }
+
   /** Writes what ends the content. */
   terminate(text: string): void {
     this.#observer?.command("end-of-data", ".");
@@ -109,22 +120,42 @@ export class Pipeline<Request extends TransactionRequest> {
   }
 
   emit(output: Output<Request>): void {
-    this.#writeText();
+    this.#release();
     this.#outputs.push(output);
   }
 
   flush(): Output<Request>[] {
-    this.#writeText();
+    this.#release();
     const outputs = this.#outputs;
     this.#outputs = [];
     return outputs;
   }
 
-  #writeText(): void {
-    if (this.#text === "") return;
-    this.#outputs.push({ type: "write", octets: Buffer.from(this.#text) });
+  #release(): void {
+    const content = this.#content;
+    const text = this.#text;
+    if (content === undefined && text === "") return;
+    this.#content = undefined;
     this.#text = "";
+    if (content === undefined) this.#put(Buffer.from(text));
+    else if (text === "") this.#put(content);
+    else if (content.length <= JOINED_OCTETS) this.#put(joined(content, text));
+    else {
+      this.#put(content);
+      this.#put(Buffer.from(text));
+    }
   }
+
+  #put(octets: Uint8Array): void {
+    this.#outputs.push({ type: "write", octets });
+  }
+}
+
+function joined(content: Uint8Array, text: string): Buffer {
+  const octets = Buffer.allocUnsafe(content.length + Buffer.byteLength(text));
+  octets.set(content);
+  octets.write(text, content.length);
+  return octets;
 }
 
 /** `AUTH PLAIN …` and what answers a challenge, without what is secret in it. */

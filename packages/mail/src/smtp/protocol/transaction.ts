@@ -70,18 +70,17 @@ export function transactionCommands(
   { envelope, size, eightBit, smtpUtf8 }: TransactionRequest,
   chunk: Uint8Array | undefined,
   extensions: Extensions,
-  commands: Command[] = [],
+  before: readonly Command[] = [],
 ): Command[] {
   const declared = chunk?.length ?? size;
   let parameters = extensions.size !== undefined && declared !== undefined ? ` SIZE=${declared}` : "";
   if (eightBit) parameters += " BODY=8BITMIME";
   if (smtpUtf8) parameters += " SMTPUTF8";
   if (envelope.dsn !== undefined) parameters += dsnMailParameters(envelope.dsn);
-  commands.push(mailCommand(envelope.reversePath, parameters));
-  let recipient = 0;
-  for (const forwardPath of envelope.forwardPaths) commands.push(rcptCommand(forwardPath, recipient++, envelope.dsn));
-  commands.push(chunk === undefined ? DATA : { verb: "BDAT", line: `BDAT ${chunk.length} LAST` });
-  return commands;
+  const mail = mailCommand(envelope.reversePath, parameters);
+  const rcpt = envelope.forwardPaths.map((forwardPath, index) => rcptCommand(forwardPath, index, envelope.dsn));
+  const last: Command = chunk === undefined ? DATA : { verb: "BDAT", line: `BDAT ${chunk.length} LAST` };
+  return before.concat(mail, rcpt, last);
 }
 
 const DATA: Command = command("DATA", "DATA");
@@ -91,7 +90,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
   readonly request: Request;
   /** Of a message that goes by BDAT. */
   readonly chunk: Uint8Array | undefined;
-  readonly #rcpt: (Reply | undefined)[] = [];
+  readonly #rcpt: (Reply | undefined)[];
   /** LMTP's replies to the end of data, one for each recipient that was accepted (RFC 2033 section 4.2). */
   readonly #verdicts: (Reply | undefined)[] = [];
   #mail: Reply | undefined;
@@ -110,6 +109,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
 
   constructor(request: Request, chunk: Uint8Array | undefined, isBehindDot: boolean) {
     this.request = request;
+    this.#rcpt = request.envelope.forwardPaths.map(() => undefined);
     this.chunk = chunk;
     this.#isBehindDot = isBehindDot;
   }
