@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect as connectTo, createServer } from "node:net";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { startFaultServer } from "../../../../test/peer/fault-server.ts";
 import { KEYWORDS, type ServerVerb } from "../../../../test/peer/server-session.ts";
 import type { DeliverableMessage, Receipt } from "../delivery.ts";
@@ -90,4 +91,48 @@ test("a server that does not take the content runs into the time of a block, and
   server.close();
   assert.ok(receipt?.error instanceof TimeoutError, String(receipt?.error));
   assert.deepEqual([receipt.status, receipt.error.verb], ["deferred", "content"]);
+});
+
+/** The same octets as a stream that takes its time: in milliseconds, before each block. */
+function streamed(blocks: readonly Uint8Array[], pause: number): DeliverableMessage {
+  async function* open(): AsyncGenerator<Uint8Array> {
+    for (const block of blocks) {
+      await setTimeout(pause);
+      yield block;
+    }
+  }
+  return { ...letter(), streaming: { size: undefined, eightBit: false, smtpUtf8: false, open } };
+}
+
+test("a source that is slow costs the server none of its time, in all nor at once", async () => {
+  await using server = await startFaultServer();
+  const block = Buffer.from(`${"x".repeat(62)}\r\n`);
+  const patient = { timeouts: { content: 60 } };
+  for (const pause of [20, 150]) {
+    const message = streamed(Array<Uint8Array>(6).fill(block), pause);
+    const receipt = await deliver(server.port, patient, message);
+    assert.equal(receipt?.status, "accepted", String(receipt?.error));
+  }
+  assert.equal(server.accepted[1]?.content.length, 6 * block.length);
+});
+
+test("a block of a stream is cut where it is more than the server has the time for", async () => {
+  await using server = await startFaultServer();
+  const line = Buffer.from(`${"x".repeat(998)}\r\n`);
+  const message = streamed([Buffer.concat(Array<Uint8Array>(900).fill(line))], 0);
+  const written: number[] = [];
+  const connect: SmtpOptions["connect"] = async ({ signal }) => {
+    const socket = connectTo(server.port, "127.0.0.1");
+    await once(socket, "connect", { signal });
+    const write = socket.write.bind(socket);
+    const recorded = (octets: Uint8Array): boolean => {
+      written.push(octets.length);
+      return write(octets);
+    };
+    return Object.assign(socket, { write: recorded });
+  };
+  const receipt = await deliver(server.port, { connect, tls: "none" }, message);
+  assert.equal(receipt?.status, "accepted", String(receipt?.error));
+  assert.equal(server.accepted[0]?.content.length, 900_000);
+  assert.ok(Math.max(...written) <= 64 * 1024, `${Math.max(...written)} octets in one write`);
 });

@@ -1,9 +1,12 @@
+import { setImmediate } from "node:timers/promises";
 import { SmtpError, TimeoutError } from "../../errors.ts";
 import { ClientConnection } from "../protocol/connection.ts";
 import type { Output } from "../protocol/output.ts";
 import type { Schedule } from "../protocol/schedule.ts";
+import type { Verb } from "../protocol/timeout.ts";
 import type { TransactionRequest } from "../protocol/transaction.ts";
 import { type Exchange, mechanismNames, startExchange } from "../sasl/mechanism.ts";
+import { BLOCK_OCTETS } from "./content.ts";
 import { Deadline, timeoutFor } from "./deadline.ts";
 import { publishCommand, publishReply, type TlsDetails } from "./diagnostics.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
@@ -37,10 +40,13 @@ export class Dialogue<Request extends TransactionRequest> {
   /** How many calls of `perform` are under way, and what they write when the outermost ends. */
   #depth = 0;
   #flight: Uint8Array[] = [];
-  #blocks = 0;
+  /** How many octets the channel was given. */
+  #given = 0;
+  /** Whether all that has come was read just now. */
+  #isCaughtUp = false;
   readonly #deadline: Deadline;
   readonly #listeners = {
-    data: (octets: Uint8Array) => this.perform(this.connection.receive(octets)),
+    data: (octets: Uint8Array) => this.#inStep(() => this.perform(this.connection.receive(octets))),
     end: () => this.perform(this.connection.receiveEof()),
     close: () => this.perform(this.connection.receiveEof()),
     error: (cause: Error) => {
@@ -61,7 +67,7 @@ export class Dialogue<Request extends TransactionRequest> {
     this.#onOutput = onOutput;
     this.#deadline = new Deadline(
       (verb) => timeoutFor(verb, options.timeouts),
-      (verb) => this.giveUp(new TimeoutError("timeout", `the server did not answer ${verb} in time`, { verb })),
+      (verb) => this.#onExpired(verb),
     );
     const { protocol, tls, clearAuth, auth, clientName = addressLiteral(channel) } = options;
     this.connection = new ClientConnection({
@@ -93,10 +99,35 @@ export class Dialogue<Request extends TransactionRequest> {
   /** Does what the machine put out. What leaves together, in all calls within this one, is one write. */
   perform(outputs: readonly Output<Request>[]): void {
     this.#depth++;
-    for (const output of outputs) this.#do(output);
-    if (--this.#depth > 0) return;
+    try {
+      for (const output of outputs) this.#do(output);
+    } finally {
+      this.#depth--;
+    }
+    if (this.#depth > 0) return;
     this.#release();
     this.#watch();
+  }
+
+  /**
+   * Does it when all that has come was read: now, where octets are just being read, else two turns of the event loop
+   * later. A write to a connection that was reset fails, and Node throws away the replies that lie before the reset,
+   * among them the verdict of a message that was accepted.
+   */
+  async caughtUp(act: () => void): Promise<void> {
+    if (this.#isCaughtUp) return act();
+    // The first is still in this turn, before the system is asked what has come.
+    await this.hold(setImmediate().then(() => setImmediate()));
+    this.#inStep(act);
+  }
+
+  #inStep(act: () => void): void {
+    this.#isCaughtUp = true;
+    try {
+      act();
+    } finally {
+      this.#isCaughtUp = false;
+    }
   }
 
   /** Writes what was put out: small pieces as one buffer, which is 3 µs cheaper than two in a cork. */
@@ -106,6 +137,9 @@ export class Dialogue<Request extends TransactionRequest> {
     if (first === undefined) return;
     this.#flight = [];
     if (!this.#channel.writable) return;
+    // All that was written before was taken, so the time for it is over.
+    if (this.#channel.writableLength === 0) this.#watch();
+    for (const { length } of flight) this.#given += length;
     if (flight.length === 1) return void this.#channel.write(first);
     const size = flight.reduce((sum, { length }) => sum + length, 0);
     if (size <= JOINED_OCTETS) this.#channel.write(Buffer.concat(flight, size));
@@ -143,11 +177,13 @@ export class Dialogue<Request extends TransactionRequest> {
     this.#channel.destroy();
   }
 
-  /** QUIT, whose reply is not awaited, then the connection ends. */
+  /** QUIT, whose reply is not awaited, then the connection ends. A channel need not say that it is closed. */
   async quit(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#channel.once("close", () => resolve()));
+    const channel = this.#channel;
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    channel.once("close", resolve);
     this.perform(this.connection.quit());
-    const grace = setTimeout(() => this.#channel.destroy(), CLOSE_GRACE);
+    const grace = setTimeout(() => resolve(void channel.destroy()), CLOSE_GRACE);
     await closed;
     clearTimeout(grace);
   }
@@ -190,13 +226,26 @@ export class Dialogue<Request extends TransactionRequest> {
       channel.once("drain", settle).once("close", settle);
       if (channel.destroyed) settle();
     });
-    this.#blocks++;
     this.#watch();
   }
 
+  /** What the peer owes; nothing while the content has yet to come, or somebody's leave to go on. */
+  get #owed(): Verb | undefined {
+    if (this.isHeld) return undefined;
+    if (this.#isResponding) return "AUTH";
+    const { awaiting } = this.connection;
+    return awaiting === "content" && this.#channel.writableLength === 0 ? undefined : awaiting;
+  }
+
   #watch(): void {
-    const owed = this.#isResponding ? "AUTH" : this.connection.awaiting;
-    this.#deadline.watch(this.isHeld ? undefined : owed, this.connection.replies + this.#blocks);
+    const owed = this.#owed;
+    const blocks = owed === "content" ? Math.floor((this.#given - this.#channel.writableLength) / BLOCK_OCTETS) : 0;
+    this.#deadline.watch(owed, this.connection.replies + blocks);
+  }
+
+  #onExpired(verb: Verb): void {
+    if (this.#owed === verb) this.giveUp(new TimeoutError("timeout", notInTime(verb), { verb }));
+    else this.#watch();
   }
 
   #listen(): void {
@@ -230,4 +279,10 @@ export class Dialogue<Request extends TransactionRequest> {
       this.giveUp(error instanceof SmtpError ? error : new SmtpError("aborted", "SASL failed", { cause: error }));
     }
   }
+}
+
+function notInTime(verb: Verb): string {
+  return verb === "content"
+    ? "the server did not take the content in time"
+    : `the server did not answer ${verb} in time`;
 }

@@ -134,6 +134,12 @@ export class SmtpSession {
     if (this.#underWay++ === 0) this.#dialogue.keepAlive(true);
     this.#idleSince = undefined;
     this.begun++;
+    const { isInDoubt } = this.#dialogue.connection;
+    if (isInDoubt) void this.#dialogue.caughtUp(() => this.#prepare(delivery));
+    else this.#prepare(delivery);
+  }
+
+  #prepare(delivery: Delivery): void {
     const { content } = delivery;
     if (!this.#dialogue.connection.takesChunks || !(content instanceof Uint8Array)) return this.#begin(delivery);
     // A chunk leaves with its envelope, so its leave is asked before.
@@ -228,6 +234,8 @@ export class SmtpSession {
   }
 
   #onContentNeeded(delivery: Delivery): void {
+    // What came before in the same piece may have been the reason to give up.
+    if (this.#dialogue.connection.awaiting !== "content") return;
     const marking = delivery.mark();
     if (marking === undefined) return this.#sendContent(delivery);
     void this.#dialogue.hold(marking).then(
@@ -258,12 +266,15 @@ export class SmtpSession {
     this.#isStreaming = true;
     try {
       let size = 0;
-      for await (const block of content instanceof Uint8Array ? blocksOf(content) : content()) {
-        if (connection.awaiting !== "content") return;
-        size += block.length;
-        if (exceeds(size, this.#extensions)) throw tooLarge(size, this.#extensions);
-        this.#dialogue.perform(connection.content(block));
-        await this.#dialogue.drained();
+      for await (const piece of content instanceof Uint8Array ? [content] : content()) {
+        size += piece.length;
+        // Blamed at once, not when the source has come to its end, which it need not do.
+        if (exceeds(size, this.#extensions)) return this.#blame(delivery, tooLarge(size, this.#extensions));
+        for (const block of blocksOf(piece)) {
+          if (connection.awaiting !== "content") return;
+          this.#dialogue.perform(connection.content(block));
+          await this.#dialogue.drained();
+        }
       }
       this.#isStreaming = false;
       if (connection.awaiting === "content") this.#finishContent();

@@ -280,3 +280,25 @@ test("isTerminated tells which message's end of data has left", () => {
   connection.receive(encode("250 ok\r\n"));
   assert.equal(connection.isTerminated(first), false, "it has its verdict");
 });
+
+test("what is written is nobody else's memory: a buffer that is filled again changes nothing that is on its way", () => {
+  for (const [schedule, length] of [
+    ["across", 100],
+    ["across", 20_000],
+    [{ window: 3 }, 100],
+    [{ window: 3 }, 20_000],
+  ] as const) {
+    const connection = new ClientConnection({ ...OPTIONS, schedule });
+    connection.receive(encode("220 s\r\n"));
+    connection.receive(encode("250-s\r\n250-PIPELINING\r\n250 CHUNKING\r\n"));
+    const given = Buffer.from(`${"x".repeat(length)}\r\n`);
+    const outputs = connection.deliver({ ...requestOf("a@x", ["b@x"]), chunk: given });
+    if (schedule === "across") {
+      connection.receive(encode("250 ok\r\n250 ok\r\n354 go on\r\n"));
+      outputs.push(...connection.content(given), ...connection.endOfContent(given));
+    } else outputs.push(...connection.receive(encode("250 ok\r\n250 ok\r\n")));
+    given.fill("!");
+    assert.ok(!outputLines(outputs).join("\n").includes("!"), `${JSON.stringify(schedule)}, ${length}`);
+    assert.ok(outputLines(outputs).join("\n").includes("x".repeat(length)));
+  }
+});

@@ -13,7 +13,7 @@
  * under way at once as the schedule has room for (see schedule.ts).
  *
  * Rule 1. Replies are matched by count: what left first is what a reply answers, whatever its text says. A
- * reply that nobody is owed ends the connection.
+ * reply that nobody is owed ends the connection; a refusal while content is on its way is still that message's verdict.
  *
  * Rule 2. What leaves is decided by `mayFollow` alone, from the command that left last and the schedule.
  *
@@ -31,7 +31,7 @@ import { type Command, command, LocalProtocolError } from "./command.ts";
 import { MailTransactions } from "./mail-transactions.ts";
 import type { Observer, Output } from "./output.ts";
 import { Pipeline, type Step } from "./pipeline.ts";
-import { isIntermediate, refusal, ReplyReader, unasked, unexpected } from "./reply.ts";
+import { isIntermediate, isNegative, refusal, ReplyReader, unasked, unexpected } from "./reply.ts";
 import { type ConnectionOptions, injected, SessionInitiation } from "./session-initiation.ts";
 import type { Verb } from "./timeout.ts";
 import type { Closing, Transaction, TransactionRequest } from "./transaction.ts";
@@ -121,13 +121,24 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
       if (reply === undefined) break;
       this.replies++;
       const step = this.#pipeline.answered();
-      if (step === undefined) throw unasked();
-      this.#observer?.reply(step.command.verb, this.#initiation.masked(reply));
-      this.#answer(step, reply);
+      this.#observer?.reply(step?.command.verb ?? "content", this.#initiation.masked(reply));
+      if (step === undefined) this.#refuseContent(reply);
+      else this.#answer(step, reply);
     }
     if (this.#reader.isEmpty || this.#isClosed) return;
     if (this.#initiation.awaitsHandshake) throw injected();
-    if (this.#pipeline.isAnswered) throw unasked();
+    if (this.#pipeline.isAnswered && !this.#mayRefuseContent) throw unasked();
+  }
+
+  get #mayRefuseContent(): boolean {
+    return this.#mail?.awaitsContent === true && this.#reader.beginsRefusal;
+  }
+
+  /** The one reply that nobody asked for and that means something: the server wants no more of the content. */
+  #refuseContent(reply: Reply): void {
+    if (this.#mail?.awaitsContent !== true || !isNegative(reply)) throw unasked();
+    const transaction = this.#mail.refuseContent(reply);
+    this.#fail(refusal("content", reply), { transaction, closing: { reply, phase: "end-of-data" } });
   }
 
   /** The peer closed its side. */

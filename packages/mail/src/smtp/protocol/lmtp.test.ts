@@ -82,9 +82,17 @@ S: 550 c
 = done b@x:accepted(250 end-of-data) c@x:refused(550 end-of-data)`,
   },
   {
-    name: "across messages: what stands behind the dot is answered behind all of the recipients' replies",
+    name: "across messages: behind the dot of a message for one recipient stands the next",
     options,
-    text: `${CONTENT}
+    text: `${HELLO}
+> deliver a@x b@x
+C: MAIL FROM:<a@x>
+C: RCPT TO:<b@x>
+C: DATA
+S: 250 ok
+S: 250 ok
+S: 354 go on
+= need-content
 > deliver e@x f@x g@x
 > content Hello
 C: Hello
@@ -95,14 +103,15 @@ C: RCPT TO:<f@x>
 C: RCPT TO:<g@x>
 C: DATA
 S: 250 b
-S: 554 d
 S: 250 reset
 S: 250 ok
 S: 250 ok
 S: 250 ok
 S: 354 go on
-= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:refused(554 end-of-data)
+= done b@x:accepted(250 end-of-data)
 = need-content
+> room
+= no
 > content Second
 C: Second
 C: .
@@ -180,6 +189,22 @@ S: 250 whose
 = failed protocol`,
   },
   {
+    name: "behind the dot of a message for several nothing stands: a server that answers once only would have its reply to RSET taken for a recipient's",
+    options,
+    text: `${CONTENT}
+> room
+= no
+> content Hello
+C: Hello
+C: .
+> room
+= no
+S: 552 for all
+> eof
+= done b@x:refused(552 end-of-data) c@x:refused(550 RCPT) d@x:unknown [connection-lost]
+= failed connection-lost`,
+  },
+  {
     name: "a last chunk is answered once for each recipient, too, and the window opens by an acceptance",
     options: windowed,
     text: `${FIRST_CHUNK}
@@ -197,26 +222,36 @@ C: RCPT TO:<f@x>
 C: RCPT TO:<g@x>
 C: BDAT 5 LAST
 C: Two
-> deliver-chunk Three h@x i@x j@x
-C: RSET
-C: MAIL FROM:<h@x>
-C: RCPT TO:<i@x>
-C: RCPT TO:<j@x>
-C: BDAT 7 LAST
-C: Three
+> room
+= no
 S: 250 reset
 S: 250 ok
 S: 550 no
 S: 250 ok
 S: 250 g
+= done f@x:refused(550 RCPT) g@x:accepted(250 end-of-data)
+> deliver-chunk Three h@x i@x
+C: RSET
+C: MAIL FROM:<h@x>
+C: RCPT TO:<i@x>
+C: BDAT 7 LAST
+C: Three
+> deliver-chunk Four k@x l@x
+C: RSET
+C: MAIL FROM:<k@x>
+C: RCPT TO:<l@x>
+C: BDAT 6 LAST
+C: Four
 S: 250 reset
 S: 250 ok
 S: 250 ok
-S: 250 ok
 S: 550 i
-S: 250 j
-= done f@x:refused(550 RCPT) g@x:accepted(250 end-of-data)
-= done i@x:refused(550 end-of-data) j@x:accepted(250 end-of-data)`,
+S: 250 reset
+S: 250 ok
+S: 250 ok
+S: 250 l
+= done i@x:refused(550 end-of-data)
+= done l@x:accepted(250 end-of-data)`,
   },
   {
     name: "a chunk for nobody is answered once, and RSET follows",
@@ -281,6 +316,28 @@ S: 250 ok
 S: 250 ok
 S: 503 need MAIL
 = done f@x:refused(550 MAIL) g@x:refused(550 MAIL)
+= failed protocol`,
+  },
+  {
+    name: "recipients accepted behind a refused MAIL, and the chunk too: under a sender that nobody knows, so unknown",
+    options: windowed,
+    text: `${FIRST_CHUNK}
+S: 250 b
+S: 250 d
+= done b@x:accepted(250 end-of-data) c@x:refused(550 RCPT) d@x:accepted(250 end-of-data)
+> deliver-chunk Two e@x f@x g@x
+C: RSET
+C: MAIL FROM:<e@x>
+C: RCPT TO:<f@x>
+C: RCPT TO:<g@x>
+C: BDAT 5 LAST
+C: Two
+S: 250 reset
+S: 550 no
+S: 550 no
+S: 250 ok
+S: 250 accepted
+= done f@x:refused(550 RCPT) g@x:unknown [protocol]
 = failed protocol`,
   },
   {

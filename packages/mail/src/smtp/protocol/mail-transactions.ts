@@ -65,6 +65,8 @@ export class MailTransactions<Request extends TransactionRequest> {
     const last = this.#transactions.at(-1);
     if (last === undefined) return true;
     if (this.#transactions.length >= depth(this.#schedule)) return false;
+    // A server that answered once only, against RFC 2033, would have its reply to RSET taken for a recipient's verdict.
+    if (this.#isLmtp && last.request.envelope.forwardPaths.length > 1) return false;
     return last.chunk === undefined ? last.terminated || last === this.#content : this.#windowIsOpen;
   }
 
@@ -116,6 +118,16 @@ export class MailTransactions<Request extends TransactionRequest> {
     this.advance();
   }
 
+  /** The server refused the content before its end. */
+  refuseContent(reply: Reply): Transaction<Request> | undefined {
+    const transaction = this.#content;
+    // 421 was not done, and may be tried again; anything else is the last word.
+    if (transaction === undefined || reply.code === 421) return transaction;
+    transaction.terminated = true;
+    transaction.take(END_OF_DATA, reply);
+    return undefined;
+  }
+
   #expectEnd(transaction: Transaction<Request>, recipient?: number): void {
     transaction.owed++;
     this.#pipeline.expect(recipient === undefined ? END_OF_DATA : { ...END_OF_DATA, recipient }, transaction);
@@ -154,7 +166,10 @@ export class MailTransactions<Request extends TransactionRequest> {
     const [first, ...others] = transaction.accepted;
     // The only reply, to the command, or the first of several? A guess could take the reply to RSET for a verdict.
     const isAmbiguous = transaction.mailRefused ? first !== undefined : others.length > 0 && MISPLACED.has(reply.code);
-    if (isAmbiguous) throw unexpected(sent.verb, reply);
+    if (isAmbiguous) {
+      if (isPositive(reply)) transaction.isUnderAnotherSender = true;
+      throw unexpected(sent.verb, reply);
+    }
     transaction.owed += others.length;
     this.#pipeline.expectNext(
       others.map((recipient) => ({ ...sent, recipient })),
@@ -183,6 +198,7 @@ export class MailTransactions<Request extends TransactionRequest> {
   /** The reply to a chunk; one that no server gives which ate it takes the two sides out of step. */
   #onChunk(transaction: Transaction<Request>, sent: Command, reply: Reply): void {
     const isReadable = !transaction.mailRefused && transaction.anyAccepted;
+    transaction.isUnderAnotherSender = transaction.mailRefused && isPositive(reply);
     if (isPositive(reply) ? !isReadable : transaction.outOfStep) throw unexpected(sent.verb, reply);
     this.#windowIsOpen ||= isPositive(reply);
   }

@@ -98,7 +98,7 @@ export class Pipeline<Request extends TransactionRequest> {
     const chunk = command.verb === "BDAT" ? transaction?.chunk : undefined;
     if (chunk === undefined || transaction === undefined) return;
     transaction.terminated = true;
-    this.emit({ type: "write", octets: chunk });
+    this.emit({ type: "write", octets: Buffer.from(chunk) });
   }
 
   /** Writes a command whose reply nobody waits for. */
@@ -107,7 +107,7 @@ export class Pipeline<Request extends TransactionRequest> {
     this.#text += line + CRLF;
   }
 
-  /** Writes a piece of the content. */
+  /** Writes a piece of the content, which is copied: a socket may hold it for long, and its owner may fill it anew. */
   write(octets: Uint8Array): void {
     this.#release();
     this.#content = octets;
@@ -138,11 +138,10 @@ export class Pipeline<Request extends TransactionRequest> {
     this.#content = undefined;
     this.#text = "";
     if (content === undefined) this.#put(Buffer.from(text));
-    else if (text === "") this.#put(content);
-    else if (content.length <= JOINED_OCTETS) this.#put(joined(content, text));
+    else if (text !== "" && content.length <= JOINED_OCTETS) this.#put(joined(content, text));
     else {
-      this.#put(content);
-      this.#put(Buffer.from(text));
+      this.#put(Buffer.from(content));
+      if (text !== "") this.#put(Buffer.from(text));
     }
   }
 

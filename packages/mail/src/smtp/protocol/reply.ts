@@ -21,6 +21,8 @@ const REPLY_LINES = 512;
 
 const CR = 0x0d;
 const LF = 0x0a;
+const FOUR = 0x34;
+const FIVE = 0x35;
 const KNOWN_REPLIES = 32;
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]/g;
 
@@ -62,6 +64,13 @@ export class ReplyReader {
   /** Whether nothing is left of what was pushed. */
   get isEmpty(): boolean {
     return !this.#hasText && this.#octets.length === 0 && this.#lines.length === 0;
+  }
+
+  /** Whether what has come of the next reply begins as a refusal, 4yz or 5yz. */
+  get beginsRefusal(): boolean {
+    const first = this.#lines.length > 0 ? this.#code : this.#hasText ? this.#text.slice(this.#position) : undefined;
+    const octet = first === undefined ? this.#octets[0] : first.charCodeAt(0);
+    return octet === FOUR || octet === FIVE;
   }
 
   /**
@@ -181,6 +190,11 @@ export function isPositive(reply: Reply): boolean {
 /** 3yz: go on. Only DATA and AUTH have a use for it. */
 export function isIntermediate(reply: Reply): boolean {
   return reply.code >= 300 && reply.code < 400;
+}
+
+/** 4yz and 5yz: not done. */
+export function isNegative(reply: Reply): boolean {
+  return reply.code >= 400;
 }
 
 /** 5yz: not at all; 4yz is not now. Retryability comes from the number alone, never from the text (RFC 5321 4.2.1). */

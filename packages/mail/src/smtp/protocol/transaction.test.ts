@@ -686,6 +686,75 @@ S: 421 4.4.2 idle too long
 > eof`,
   },
   {
+    name: "a refusal while the content is on its way is the verdict, whole or in pieces, and the end of the connection",
+    text: `${HELLO}
+> deliver a@x b@x c@x
+C: MAIL FROM:<a@x> SIZE=7
+C: RCPT TO:<b@x>
+C: RCPT TO:<c@x>
+C: DATA
+S: 250 ok
+S: 250 ok
+S: 550 no
+S: 354 go on
+= need-content
+> piece Hello
+C: Hello (no line end)
+S: 552-5.3.4 too much
+S: 552 5.3.4 of it
+= done b@x:refused(552 end-of-data) c@x:refused(550 RCPT)
+= failed unexpected-reply`,
+  },
+  {
+    name: "a transient one defers the message",
+    text: `${HELLO}
+> deliver a@x b@x
+C: MAIL FROM:<a@x> SIZE=7
+C: RCPT TO:<b@x>
+C: DATA
+S: 250 ok
+S: 250 ok
+S: 354 go on
+= need-content
+S: 451 not now
+= done b@x:deferred(451 end-of-data)
+= failed unexpected-reply`,
+  },
+  {
+    name: "421 while the content is on its way says that the message was not taken, and is nobody's fault",
+    text: `${HELLO}
+> deliver a@x b@x
+C: MAIL FROM:<a@x> SIZE=7
+C: RCPT TO:<b@x>
+C: DATA
+S: 250 ok
+S: 250 ok
+S: 354 go on
+= need-content
+> piece Hello
+C: Hello (no line end)
+S: 421 shutting down
+= done b@x:deferred(421 end-of-data) [lost]
+= failed unexpected-reply`,
+  },
+  {
+    name: "an acceptance before the content has come to its end is none",
+    text: `${HELLO}
+> deliver a@x b@x
+C: MAIL FROM:<a@x> SIZE=7
+C: RCPT TO:<b@x>
+C: DATA
+S: 250 ok
+S: 250 ok
+S: 354 go on
+= need-content
+> piece Hello
+C: Hello (no line end)
+> bytes 2
+= done b@x:deferred [lost] [protocol]
+= failed protocol`,
+  },
+  {
     name: "2yz is no reply to DATA: has the server begun to read content, or not?",
     text: `${HELLO}
 > deliver a@x b@x

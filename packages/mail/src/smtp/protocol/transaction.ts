@@ -106,6 +106,8 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
   anyAccepted = false;
   /** The last octet of the content was handed to the socket: from here on, silence is doubt. */
   terminated = false;
+  /** The chunk was accepted although MAIL was refused: nobody knows for whom and from whom it went out. */
+  isUnderAnotherSender = false;
 
   constructor(request: Request, chunk: Uint8Array | undefined, isBehindDot: boolean) {
     this.request = request;
@@ -199,6 +201,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
 
   /** What decides for all recipients that have no verdict of their own. */
   #forAll(): Closing | undefined {
+    if (this.isUnderAnotherSender) return undefined;
     if (this.#mail !== undefined && this.mailRefused) return { reply: this.#mail, phase: "MAIL" };
     const phase = this.chunk === undefined ? "end-of-data" : "BDAT";
     if (this.#endOfData !== undefined) return { reply: this.#endOfData, phase };
@@ -214,7 +217,7 @@ export class Transaction<Request extends TransactionRequest = TransactionRequest
     const own = this.#rcpt[index];
     const verdict = this.#verdicts[index];
     const decided =
-      !this.mailRefused && own !== undefined && !isPositive(own)
+      (!this.mailRefused || this.isUnderAnotherSender) && own !== undefined && !isPositive(own)
         ? { reply: own, phase: "RCPT" as const }
         : verdict === undefined
           ? forAll
