@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import { type FaultServer, startFaultServer } from "../../../../test/peer/fault-server.ts";
+import { letterFor } from "../../../../test/peer/letter.ts";
 import type { DeliverableMessage } from "../delivery.ts";
 import { MessageError, SmtpError } from "../errors.ts";
 import { Message } from "../message/message.ts";
@@ -80,6 +81,45 @@ for (const [name, open] of NO_OCTETS) {
     assert.equal(receipt?.status, "refused", String(receipt?.error));
   });
 }
+
+test("a stream of unknown length that passes the server's SIZE ends the connection, and is refused; the next message has another", async () => {
+  for (const pipelining of ["off", "auto", { bdatWindow: 4 }] as const) {
+    await using server = await startFaultServer({ keywords: ["PIPELINING", "CHUNKING", "SIZE 1000000"] });
+    let blocks = 0;
+    let isLeft = false;
+    async function* open(): AsyncGenerator<Uint8Array> {
+      try {
+        for (; blocks < 100; blocks++) yield Buffer.alloc(60_000, "a line of what is too much\r\n");
+      } finally {
+        isLeft = true;
+      }
+    }
+    const streaming = { size: undefined, eightBit: false, smtpUtf8: false, open };
+    const messages = [letterFor("before"), { ...letterFor("large"), streaming }, letterFor("behind")];
+    const transport = smtpTransport({ host: "127.0.0.1", port: server.port, pipelining });
+    const receipts = await Array.fromAsync(transport.deliver(messages));
+    await transport.close();
+    assert.deepEqual(
+      receipts
+        .toSorted((one, other) => one.index - other.index)
+        .map(({ status, error }) => [status, (error as SmtpError | undefined)?.code]),
+      [
+        ["accepted", undefined],
+        ["refused", "too-large"],
+        ["accepted", undefined],
+      ],
+    );
+    assert.deepEqual(
+      server.accepted.map(({ reversePath, connection }) => [reversePath, connection]),
+      [
+        ["before@from.example", 1],
+        ["behind@from.example", 2],
+      ],
+    );
+    // The seventeenth passes it.
+    assert.deepEqual([blocks, isLeft], [16, true]);
+  }
+});
 
 test("a stream that gives octets above 127, though its message says that there are none, is refused, by any transport", async () => {
   const streaming = {
