@@ -72,9 +72,9 @@ export interface Receipt {
 
 /** A message that is read as it is sent. */
 export interface StreamedMessage {
-  /** In octets; undefined where it shows only as it is read. */
+  /** In octets, with CRLF for each line end (RFC 1870 section 5); undefined where it shows only as it is read. */
   readonly size: number | undefined;
-  /** Whether there are octets above 127. */
+  /** Whether there are octets above 127; one that comes although this is false refuses the message. */
   readonly eightBit: boolean;
   /** Whether a header field is not ASCII. */
   readonly smtpUtf8: boolean;

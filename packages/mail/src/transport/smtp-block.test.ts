@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import { type FaultServer, startFaultServer } from "../../../../test/peer/fault-server.ts";
+import { letterFor } from "../../../../test/peer/letter.ts";
 import type { DeliverableMessage } from "../delivery.ts";
+import { MessageError, SmtpError } from "../errors.ts";
 import { Message } from "../message/message.ts";
+import { memoryTransport } from "./memory.ts";
 import { smtpTransport } from "./smtp.ts";
 
 /** A message, the end of data, and another message that nobody wrote. */
@@ -78,6 +81,74 @@ for (const [name, open] of NO_OCTETS) {
     assert.equal(receipt?.status, "refused", String(receipt?.error));
   });
 }
+
+test("a stream of unknown length that passes the server's SIZE ends the connection, and is refused; the next message has another", async () => {
+  for (const pipelining of ["off", "auto", { bdatWindow: 4 }] as const) {
+    await using server = await startFaultServer({ keywords: ["PIPELINING", "CHUNKING", "SIZE 1000000"] });
+    let blocks = 0;
+    let isLeft = false;
+    async function* open(): AsyncGenerator<Uint8Array> {
+      try {
+        for (; blocks < 100; blocks++) yield Buffer.alloc(60_000, "a line of what is too much\r\n");
+      } finally {
+        isLeft = true;
+      }
+    }
+    const streaming = { size: undefined, eightBit: false, smtpUtf8: false, open };
+    const messages = [letterFor("before"), { ...letterFor("large"), streaming }, letterFor("behind")];
+    const transport = smtpTransport({ host: "127.0.0.1", port: server.port, pipelining });
+    const receipts = await Array.fromAsync(transport.deliver(messages));
+    await transport.close();
+    assert.deepEqual(
+      receipts
+        .toSorted((one, other) => one.index - other.index)
+        .map(({ status, error }) => [status, (error as SmtpError | undefined)?.code]),
+      [
+        ["accepted", undefined],
+        ["refused", "too-large"],
+        ["accepted", undefined],
+      ],
+    );
+    assert.deepEqual(
+      server.accepted.map(({ reversePath, connection }) => [reversePath, connection]),
+      [
+        ["before@from.example", 1],
+        ["behind@from.example", 2],
+      ],
+    );
+    // The seventeenth passes it.
+    assert.deepEqual([blocks, isLeft], [16, true]);
+  }
+});
+
+test("a stream that gives octets above 127, though its message says that there are none, is refused, by any transport", async () => {
+  const streaming = {
+    size: undefined,
+    eightBit: false,
+    smtpUtf8: false,
+    open: () => Readable.from([Buffer.from("Subject: x\r\n\r\n"), Buffer.from("café\r\n")]),
+  };
+  const envelope = { reversePath: "from@example.com", forwardPaths: ["to@example.com"] };
+  const message: DeliverableMessage = {
+    messageId: "<1@example.com>",
+    envelope: () => envelope,
+    toBytes: () => assert.fail("streamed"),
+    streaming,
+  };
+  await using server = await startFaultServer({ keywords: ["PIPELINING", "8BITMIME"] });
+  const memory = memoryTransport();
+  for (const transport of [smtpTransport({ host: "127.0.0.1", port: server.port }), memory]) {
+    const truthful = { ...message, streaming: { ...streaming, eightBit: true } };
+    const receipts = await Array.fromAsync(transport.deliver([message, truthful]));
+    await transport.close();
+    const [lied, told] = receipts.toSorted((a, b) => a.index - b.index);
+    assert.deepEqual([lied?.status, told?.status], ["refused", "accepted"], String(lied?.error));
+    const error = lied?.error instanceof SmtpError ? lied.error.cause : lied?.error;
+    assert.ok(error instanceof MessageError);
+    assert.deepEqual([error.code, error.field], ["bad-value", "streaming.eightBit"]);
+  }
+  assert.deepEqual([server.accepted.length, memory.box.length], [1, 1]);
+});
 
 test("a message whose octets change after it was taken smuggles nothing", async () => {
   // A program that writes each message into one and the same buffer.

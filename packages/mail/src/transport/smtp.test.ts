@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { before, test } from "node:test";
 import { inspect } from "node:util";
 import { localhostCertificate } from "../../../../test/peer/certificate.ts";
+import { startFaultServer } from "../../../../test/peer/fault-server.ts";
 import { plainServer, startScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
-import type { Receipt } from "../delivery.ts";
+import type { DeliverableMessage, Receipt } from "../delivery.ts";
 import { AuthError, SettingsError, SmtpError, TimeoutError, TlsError } from "../errors.ts";
 import { Message } from "../message/message.ts";
 import { resolveOptions } from "../smtp/client/options.ts";
@@ -12,6 +14,11 @@ import { smtpTransport } from "./smtp.ts";
 
 const message = (to: string[] = ["to@example.com"]): Message =>
   new Message({ subject: "제목", text: ".점\n", from: "from@example.com", to });
+
+function foreign(content: string): DeliverableMessage {
+  const envelope = { reversePath: "from@example.com", forwardPaths: ["to@example.com"] };
+  return { messageId: "<foreign@example.com>", envelope: () => envelope, toBytes: () => Buffer.from(content) };
+}
 
 async function deliver(transport: ReturnType<typeof smtpTransport>, ...messages: Message[]): Promise<Receipt[]> {
   try {
@@ -402,6 +409,81 @@ test("a header field that is not ASCII asks for SMTPUTF8, or is refused", async 
   const [accepted] = await deliver(smtpTransport({ host: "127.0.0.1", port: modern.port }), reply);
   assert.equal(accepted?.status, "accepted");
   assert.ok(modern.lines.some((line) => line.startsWith("MAIL FROM:<from@example.com> BODY=8BITMIME SMTPUTF8")));
+});
+
+test("a header section ends at the first empty line, however lines end, and an 8-bit body behind it asks for no SMTPUTF8", async () => {
+  const keywords = ["PIPELINING", "8BITMIME"];
+  const rows: readonly (readonly [content: string, status: string])[] = [
+    ["Subject: x\r\n\r\ncafé\r\n", "accepted"],
+    ["Subject: x\n\ncafé\n", "accepted"],
+    ["Subject: x\r\rcafé\r", "accepted"],
+    ["Subject: x\n\r\ncafé\r\n", "accepted"],
+    ["Subject: x\r\n\ncafé\r\n", "accepted"],
+    ["\r\ncafé\r\n", "accepted"],
+    ["\ncafé\n", "accepted"],
+    ["\rcafé\r", "accepted"],
+    ["Subject: café\r\n\r\nx\r\n", "refused"],
+    ["Subject: x\nTo: café\n\nx\n", "refused"],
+    ["Subject: x\r\nTo: café\r\n", "refused"],
+    ["café", "refused"],
+  ];
+  await using server = await startFaultServer({ keywords });
+  const transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const receipts = await Array.fromAsync(transport.deliver(rows.map(([content]) => foreign(content))));
+  await transport.close();
+  for (const [index, [content, status]] of rows.entries())
+    assert.equal(receipts.find((each) => each.index === index)?.status, status, JSON.stringify(content));
+});
+
+test("SIZE is declared as RFC 1870 section 5 counts: with CRLF for each line end, the last too, and no doubled dot", async () => {
+  class Signed extends Message {
+    override toBytes(): Uint8Array {
+      return Buffer.from("DKIM-Signature: x\n\nbody");
+    }
+  }
+  const own = { from: "from@example.com", to: ["to@example.com"] };
+  const attached = Buffer.from("Subject: x\n\nbare\rline ends");
+  const messages = [
+    ...["", "x", ".\r\n..", "x\n", "x\r", "\n\n\r\r\r\n\n\r", "a\r\r\nb", "\n".repeat(900), "x\n".repeat(40_000)].map(
+      (body) => foreign(`Subject: x\r\n\r\n${body}`),
+    ),
+    new Message({ ...own, text: ".no line break at its end" }),
+    new Message({ ...own, attachments: [{ content: attached, contentType: "message/rfc822" }] }),
+    new Message({ ...own, attachments: [{ content: () => Readable.from([attached]), size: attached.length }] }),
+    new Signed(own),
+  ];
+  for (const pipelining of ["off", "auto", { bdatWindow: 4 }] as const) {
+    await using server = await startFaultServer();
+    const transport = smtpTransport({ host: "127.0.0.1", port: server.port, pipelining });
+    await Array.fromAsync(transport.deliver(messages));
+    await transport.close();
+    const declared = server.steps.flatMap(({ line }) => / SIZE=(\d+)/.exec(line)?.[1] ?? []);
+    assert.deepEqual(
+      declared.map(Number),
+      server.accepted.map(({ content }) => content.length),
+    );
+    assert.equal(declared.length, messages.length);
+  }
+});
+
+test("a message that passes the server's SIZE only by its line ends is refused before MAIL", async () => {
+  for (const pipelining of ["off", "auto", { bdatWindow: 4 }] as const) {
+    await using server = await startFaultServer({ keywords: ["PIPELINING", "CHUNKING", "SIZE 1000"] });
+    const transport = smtpTransport({ host: "127.0.0.1", port: server.port, pipelining });
+    const bodies = ["\n".repeat(900), "\r".repeat(900), "x".repeat(985), "x".repeat(984), "\n".repeat(493)];
+    const receipts = await Array.fromAsync(
+      transport.deliver(bodies.map((body) => foreign(`Subject: x\r\n\r\n${body}`))),
+    );
+    await transport.close();
+    assert.deepEqual(
+      receipts.toSorted((a, b) => a.index - b.index).map(({ error }) => (error as SmtpError | undefined)?.code),
+      ["too-large", "too-large", "too-large", undefined, undefined],
+    );
+    assert.deepEqual(
+      server.accepted.map(({ content }) => content.length),
+      [1000, 1000],
+    );
+  }
 });
 
 test("a message that cannot be rendered is refused with its error, and the others go out", async () => {

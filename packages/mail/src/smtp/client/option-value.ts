@@ -82,10 +82,13 @@ export function hostOf(setting: string, given: string): string {
   return host;
 }
 
+const WINDOW = { bdatWindow: true } as const;
+
 export function scheduleOf(given: Exclude<SmtpOptions["pipelining"], undefined>): Schedule {
-  if (typeof given === "object" && Number.isInteger(given.bdatWindow)) {
+  if (typeof given === "object") {
+    known(given, WINDOW, "pipelining.");
     const { bdatWindow: window } = given;
-    if (window >= 2 && window <= WINDOW_LIMIT) return { window };
+    if (Number.isInteger(window) && window >= 2 && window <= WINDOW_LIMIT) return { window };
   }
   if (given === "auto") return "across";
   if (given === "off") return "lockstep";
@@ -114,8 +117,11 @@ export function fingerprintOf(setting: string, given: string): string {
   return digits;
 }
 
+const CREDENTIALS = { user: true, password: true, accessToken: true } as const;
+
 export function credentials(setting: string, auth: Credentials): Credentials {
   if (typeof auth !== "object" || auth === null) throw badOption(setting, "user and password, or user and accessToken");
+  known(auth, CREDENTIALS, `${setting}.`);
   const { user, ...secret } = auth;
   const [name, value] = "accessToken" in secret ? ["accessToken", secret.accessToken] : ["password", secret.password];
   if (name === "accessToken" && "password" in secret)

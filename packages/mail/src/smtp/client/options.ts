@@ -33,15 +33,18 @@ export interface ConnectTarget {
   readonly signal: AbortSignal;
 }
 
-/** How long to wait, in milliseconds each; the defaults are those of RFC 5321 section 4.5.3.2. */
+/** How long to wait, in milliseconds, above 0 and up to 2147483647 each; the defaults are of RFC 5321 section 4.5.3.2. */
 export interface SmtpTimeouts {
-  /** For connecting, the greeting, each command and each block of content alike. Default: the ones below. */
+  /**
+   * For connecting, the greeting, each command and each block of content alike; never for the end of data. Default: the
+   * ones below, for AUTH and STARTTLS 2 minutes, for the other commands 5.
+   */
   readonly command?: number | undefined;
   /** For the connection, TLS included, and then for the greeting. Default: `command`, else 5 minutes. */
   readonly greeting?: number | undefined;
   /** For the reply to DATA. Default: `command`, else 2 minutes. */
   readonly data?: number | undefined;
-  /** For each 64 KiB of content to be taken. Default: `command`, else 3 minutes. */
+  /** For each 64 KiB of content, while the server takes them, not while they come. Default: `command`, else 3 minutes. */
   readonly content?: number | undefined;
   /** For the reply to the end of data. A short one makes duplicates. Default: 10 minutes, whatever `command` is. */
   readonly endOfData?: number | undefined;
@@ -51,7 +54,7 @@ export interface SmtpTimeouts {
 export interface SmtpOptions {
   /** A host name or IP address. Default, and only with `path`: localhost. */
   readonly host?: string | undefined;
-  /** Default: 465 for implicit TLS, 587 for STARTTLS, 24 for LMTP, else 25. */
+  /** 1 to 65535. Default: 465 for implicit TLS, 587 for STARTTLS, 24 for LMTP, else 25. */
   readonly port?: number | undefined;
   /** A Unix socket to connect to, instead of `port`. It counts as loopback. */
   readonly path?: string | undefined;
@@ -88,11 +91,14 @@ export interface SmtpOptions {
   readonly clientName?: string | undefined;
   /** The most connections at once; new ones are opened as the server proves to bear them. 1 to 1000. Default: 1. */
   readonly connections?: number | undefined;
-  /** The most messages that begin in any second, over all connections. Default: no limit. */
+  /** The most messages that begin in any second, over all connections: 1/86400 to 1000000. Default: no limit. */
   readonly messagesPerSecond?: number | undefined;
-  /** After so many messages a connection is ended and another opened. Default: as the server says or shows. */
+  /** After so many messages (1 or more) a connection is ended, another opened. Default: as the server says or shows. */
   readonly messagesPerConnection?: number | undefined;
-  /** An idle connection is ended after so many milliseconds. Default: when the server ends it, or shows that it will. */
+  /**
+   * An idle connection is ended after so many milliseconds, above 0 and up to 2147483647. Default: when the server ends
+   * it, or showed when it will.
+   */
   readonly idleTimeout?: number | undefined;
   /**
    * `auto`: as far as the server can follow, up to one round trip a message. `grouped`: MAIL, RCPT and DATA together.
@@ -100,7 +106,7 @@ export interface SmtpOptions {
    * in doubt when the connection dies; for servers that are known to bear it. Default: auto.
    */
   readonly pipelining?: "auto" | "grouped" | "off" | { readonly bdatWindow: number } | undefined;
-  /** How long to wait for what. Default: as RFC 5321 section 4.5.3.2 says. */
+  /** How long to wait for what, in milliseconds. Default: as RFC 5321 section 4.5.3.2 says. */
   readonly timeouts?: SmtpTimeouts | undefined;
 }
 

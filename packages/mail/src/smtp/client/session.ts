@@ -134,8 +134,7 @@ export class SmtpSession {
     if (this.#underWay++ === 0) this.#dialogue.keepAlive(true);
     this.#idleSince = undefined;
     this.begun++;
-    const { isInDoubt } = this.#dialogue.connection;
-    if (isInDoubt) void this.#dialogue.caughtUp(() => this.#prepare(delivery));
+    if (this.#dialogue.connection.isInDoubt) void this.#dialogue.caughtUp(() => this.#prepare(delivery));
     else this.#prepare(delivery);
   }
 

@@ -39,7 +39,7 @@ import type { Closing, Transaction, TransactionRequest } from "./transaction.ts"
 const QUIT = command("QUIT", "QUIT");
 
 export class ClientConnection<Request extends TransactionRequest = TransactionRequest> {
-  readonly #reader = new ReplyReader();
+  readonly #reader = new ReplyReader((line) => this.#initiation.maskedLine(this.#pipeline.awaiting, line));
   readonly #pipeline: Pipeline<Request>;
   readonly #initiation: SessionInitiation;
   readonly #observer: Observer | undefined;
@@ -117,13 +117,16 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
 
   #readReplies(): void {
     while (!this.#isClosed && !this.#initiation.awaitsHandshake) {
-      const reply = this.#reader.next();
-      if (reply === undefined) break;
+      const said = this.#reader.next();
+      if (said === undefined) break;
       this.replies++;
       const step = this.#pipeline.answered();
-      this.#observer?.reply(step?.command.verb ?? "content", this.#initiation.masked(reply));
+      const verb = step?.command.verb ?? "content";
+      const reply = this.#initiation.masked(verb, said);
+      this.#observer?.reply(verb, reply);
       if (step === undefined) this.#refuseContent(reply);
-      else this.#answer(step, reply);
+      // A challenge may hold by chance what was presented, as "Password:" in base64 holds the user "Pas".
+      else this.#answer(step, verb === "AUTH" && said.code === 334 ? said : reply);
     }
     if (this.#reader.isEmpty || this.#isClosed) return;
     if (this.#initiation.awaitsHandshake) throw injected();

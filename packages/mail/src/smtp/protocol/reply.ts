@@ -41,6 +41,12 @@ export class ReplyReader {
   #lines: string[] = [];
   #code = "";
   #size = 0;
+  readonly #quoted: (line: string) => string;
+
+  /** @param quoted a line that is no reply as an error may quote it. */
+  constructor(quoted: (line: string) => string = (line) => line) {
+    this.#quoted = quoted;
+  }
 
   push(octets: Uint8Array): void {
     if (!this.isEmpty || !isWholeAscii(octets)) return this.#join(octets);
@@ -131,18 +137,23 @@ export class ReplyReader {
     const code = line.slice(0, 3);
     const separator = line.charAt(3);
     if (!CODE.test(code) || (separator !== "" && separator !== " " && separator !== "-"))
-      throw protocolError(`${JSON.stringify(line.slice(0, 80))} is no reply line`);
+      throw protocolError(`${JSON.stringify(this.#quoted(line).slice(0, 80))} is no reply line`);
     if (this.#lines.length > 0 && code !== this.#code)
       throw protocolError(`a reply has two codes, ${this.#code} and ${code}`);
     if (this.#lines.length === REPLY_LINES) throw protocolError(`a reply has more than ${REPLY_LINES} lines`);
     this.#code = code;
-    this.#lines.push(line.slice(4).replace(CONTROL, "\ufffd"));
+    this.#lines.push(legible(line.slice(4)));
     if (separator === "-") return undefined;
     const lines = this.#lines;
     this.#lines = [];
     this.#size = 0;
     return replyOf(Number(code), lines);
   }
+}
+
+/** Text of a reply as it may stand in a log. */
+export function legible(text: string): string {
+  return text.replace(CONTROL, "\ufffd");
 }
 
 function isWholeAscii(octets: Uint8Array): boolean {

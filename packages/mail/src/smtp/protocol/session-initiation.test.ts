@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decode, encode, OPTIONS, testTranscripts, type Transcript } from "../../../../../test/peer/transcript.ts";
-
+import {
+  decode,
+  encode,
+  OPTIONS,
+  requestOf,
+  testTranscripts,
+  type Transcript,
+} from "../../../../../test/peer/transcript.ts";
+import type { Reply } from "../../delivery.ts";
 import { ClientConnection } from "./connection.ts";
 import type { Output } from "./output.ts";
 
@@ -401,6 +408,69 @@ test("the observer sees each command and reply, and no secret in them", () => {
     "S AUTH: 535 you sent ***, after ***",
     "C QUIT: QUIT",
   ]);
+});
+
+/** A session with PLAIN on which the server has said `reply` to the credentials, and what the observer saw. */
+function authenticated(password: string, reply: string) {
+  const seen: Reply[] = [];
+  const connection = new ClientConnection({
+    ...OPTIONS,
+    mechanisms: ["PLAIN"],
+    clearAuth: true,
+    observer: { command: () => undefined, reply: (_verb, said) => seen.push(said) },
+  });
+  const say = (text: string): Output[] => connection.receive(encode(`${text}\r\n`));
+  say("220 server");
+  say("250-server\r\n250 AUTH PLAIN");
+  connection.sasl(encode(`\0kim\0${password}`), true);
+  return { connection, seen, say, outputs: say(reply) };
+}
+
+test("a secret of any length is masked in the reply to AUTH, and from four characters on in later replies", () => {
+  const rows: readonly (readonly [password: string, said: string, toAuth: string, later: string])[] = [
+    ["hunter2", "ok user=kim pass=hunter2", "ok user=kim pass=***", "ok user=kim pass=***"],
+    ["비밀번호", "ok 비밀번호", "ok ***", "ok ***"],
+    ["a.b", "ok a.b", "ok ***", "ok a.b"],
+    ["k", "queued at kim", "queued at ***im", "queued at kim"],
+    // What it was made into is masked first, else what is left of it would give the rest away.
+    ["GtpbQ", "ok AGtpbQBHdHBiUQ== GtpbQ", "ok *** ***", "ok *** ***"],
+    ["del\u007fete", "ok del\u007fete", "ok ***", "ok ***"],
+  ];
+  for (const [password, said, ...expected] of rows) {
+    const { connection, seen, say } = authenticated(password, `235 ${said}`);
+    connection.noop();
+    say(`250 ${said}`);
+    assert.deepEqual(
+      seen.slice(-2).map(({ lines }) => lines[0]),
+      expected,
+      password,
+    );
+  }
+});
+
+test("a later reply that repeats what was presented stands masked in the outcome, and one that does not is no copy", () => {
+  const { connection, seen, say } = authenticated("hunter2", "235 ok");
+  connection.deliver(requestOf("a@x", ["b@x"]));
+  const [done] = say("550 5.7.1 no a@x for AGtpbQBodW50ZXIy, that is hunter2");
+  assert.ok(done?.type === "done");
+  assert.deepEqual(done.outcome.reply, {
+    code: 550,
+    enhanced: "5.7.1",
+    lines: ["5.7.1 no a@x for ***, that is ***"],
+  });
+  connection.noop();
+  say("250 ok");
+  connection.noop();
+  say("250 ok");
+  assert.equal(seen.at(-1), seen.at(-2));
+});
+
+test("what is no reply is quoted without what was presented", () => {
+  for (const text of ["AUTH PLAIN AGtpbQBodW50ZXIy?", `pass=hunter2${" ".repeat(90)}`, `${" ".repeat(76)}hunter2`]) {
+    const failed = authenticated("hunter2", text).outputs.at(-1);
+    assert.ok(failed?.type === "failed" && failed.error.code === "protocol");
+    assert.doesNotMatch(failed.error.message, /AGtp|hunt/);
+  }
 });
 
 test("an error holds nothing of what was presented, though the server repeats it", () => {

@@ -17,6 +17,7 @@ import { base64, fromBase64 } from "../../mime/base64.ts";
 import { type Command, command, LocalProtocolError } from "./command.ts";
 import { type Extensions, extensionsOf, NO_EXTENSIONS } from "./extension.ts";
 import type { Observer, Output } from "./output.ts";
+import { PresentedCredentials } from "./presented-credentials.ts";
 import { isPermanent, isPositive, protocolError, refusal } from "./reply.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -60,8 +61,7 @@ export class SessionInitiation {
   #cancelled = false;
   /** The mechanism is satisfied with what the server has shown of itself. */
   #complete = false;
-  /** What was presented, so that a server that echoes it puts it into no error. */
-  #presented: string[] = [];
+  readonly #presented = new PresentedCredentials();
   extensions: Extensions = NO_EXTENSIONS;
 
   constructor(options: ConnectionOptions, wire: Wire) {
@@ -161,12 +161,13 @@ export class SessionInitiation {
   respond(response: Uint8Array | undefined, isComplete: boolean): void {
     if (this.#state !== "auth") throw new LocalProtocolError("nobody asked for SASL");
     this.#complete = isComplete;
+    const mechanism = this.#mechanisms[0] ?? "";
+    if (response !== undefined) this.#presented.add(mechanism, response, isComplete);
     const text = base64(response ?? new Uint8Array());
-    if (text !== "") this.#presented.push(text);
     if (this.#challenged) return this.#wire.send(command("AUTH", this.#continuation(response, text)));
     // RFC 4954 section 4: an empty initial response is written as "=".
     const initial = response === undefined ? "" : ` ${text || "="}`;
-    this.#wire.send(command("AUTH", `AUTH ${this.#mechanisms[0] ?? ""}${initial}`));
+    this.#wire.send(command("AUTH", `AUTH ${mechanism}${initial}`));
   }
 
   /** RFC 4954 section 4: `*` cancels. A mechanism that has nothing left to say would be asked for ever. */
@@ -175,10 +176,8 @@ export class SessionInitiation {
     return this.#cancelled ? "*" : text;
   }
 
-  #onAuth(given: Reply): void {
-    // A challenge may hold by chance what was presented, as "Password:" in base64 holds the user "Pas".
-    if (given.code === 334) return this.#onChallenge(given);
-    const reply = this.masked(given);
+  #onAuth(reply: Reply): void {
+    if (reply.code === 334) return this.#onChallenge(reply);
     if (isPositive(reply)) return this.#complete ? this.#ready() : this.#wire.leave(unproved());
     if (MECHANISM_REFUSED.has(reply.code) && !this.#challenged && this.#mechanisms.length > 1) {
       this.#mechanisms = this.#mechanisms.slice(1);
@@ -197,13 +196,14 @@ export class SessionInitiation {
     this.#askMechanism(challenge);
   }
 
-  /** The reply without what was presented, which some servers repeat. */
-  masked(reply: Reply): Reply {
-    if (this.#presented.length === 0) return reply;
-    const lines = reply.lines.map((line) =>
-      this.#presented.reduce((text, secret) => text.replaceAll(secret, "***"), line),
-    );
-    return { ...reply, lines };
+  /** The reply as it may be shown, and kept: a server may repeat what was presented. */
+  masked(verb: string, reply: Reply): Reply {
+    return this.#presented.masked(verb, reply);
+  }
+
+  /** The same of a line that is no reply. */
+  maskedLine(verb: string | undefined, line: string): string {
+    return this.#presented.maskedText(verb, line);
   }
 
   #ready(): void {
