@@ -206,6 +206,30 @@ test("what RFC 9422's LIMITS says is kept from the start", async () => {
   );
 });
 
+test("a message that moves from a connection with limits to one without loses none of its recipients", async () => {
+  const paths = ["a@x.example", "b@y.example", "c@z.example"];
+  for (const limit of ["RCPTMAX=1", "RCPTDOMAINMAX=1"]) {
+    const enough = limitsMessages(1, "MAIL", "452 4.3.1 enough", false);
+    const plan: FaultPlan = (step) => {
+      if (step.connection > 1) return undefined;
+      return step.verb === "EHLO" ? { kind: "reply", text: `250-s\r\n250 LIMITS ${limit}` } : enough(step);
+    };
+    await using server = await startFaultServer({ plan });
+    const receipts = await deliver(to(server), [letter(0, ["a@x.example"]), letter(1, paths)]);
+    allAccepted(receipts, 2);
+    assert.deepEqual(
+      receipts[1]?.recipients.map(({ address, status }) => [address, status]),
+      paths.map((address) => [address, "accepted"]),
+      limit,
+    );
+    assert.deepEqual(
+      server.accepted.slice(1).map(({ connection, forwardPaths }) => [connection, forwardPaths]),
+      [[2, paths]],
+      limit,
+    );
+  }
+});
+
 test("recipients beyond what a transaction takes go in new ones at once, each with its verdict, and that is learned", async () => {
   for (const pipelining of ["auto", "grouped", "off", { bdatWindow: 4 }] as const) {
     await using server = await startFaultServer({ plan: limitsRecipients(3) });

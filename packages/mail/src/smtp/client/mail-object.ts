@@ -103,9 +103,9 @@ export class MailObject implements Delivery {
     this.#carrier = carrier;
     this.chunk = undefined;
     this.#tried = isWhole ? undefined : placesWithin(envelope, this.#open, limits);
-    if (this.#tried === undefined) return true;
-    this.envelope = { ...envelope, forwardPaths: this.#tried.map((place) => envelope.forwardPaths[place] ?? "") };
-    return this.#tried.length > 0;
+    // The whole one too: the session before, which had no room for it after all, may have been for a part.
+    this.envelope = this.#tried === undefined ? envelope : partOf(envelope, this.#tried);
+    return this.envelope.forwardPaths.length > 0;
   }
 
   settle(outcome: TransactionOutcome, session: SmtpSession): void {
@@ -138,20 +138,23 @@ export class MailObject implements Delivery {
 
   /** Ends it with the verdicts that there are. */
   end(failure?: object): void {
-    const isWhole = this.#verdicts === undefined && this.#last !== NOTHING;
+    const { forwardPaths } = this.source.envelope;
+    // Whatever went wrong, each forward-path has an outcome.
+    const isWhole = this.#verdicts === undefined && this.#last.recipients.length === forwardPaths.length;
     if (isWhole) return this.#owner.onSettled(this, this.#last, failure);
-    const recipients = this.source.envelope.forwardPaths.map(
-      (address, place) => this.#verdicts?.[place] ?? { address, status: "deferred" as const },
-    );
-    this.#owner.onSettled(this, { ...this.#last, recipients }, failure);
+    this.#owner.onSettled(this, { ...this.#last, recipients: this.#recipients() }, failure);
   }
 
   /** Ends it with an error for all that has no verdict. */
   fail(error: SmtpError, failure?: object): void {
-    const recipients = this.source.envelope.forwardPaths.map(
-      (address, place) => this.#verdicts?.[place] ?? { address, status: "deferred" as const },
+    this.#owner.onSettled(this, { recipients: this.#recipients(), error }, failure);
+  }
+
+  /** The verdicts that there are; who has none had nothing sent. */
+  #recipients(): RecipientOutcome[] {
+    return this.source.envelope.forwardPaths.map(
+      (address, place) => this.#verdicts?.[place] ?? { address, status: "deferred" },
     );
-    this.#owner.onSettled(this, { recipients, error }, failure);
   }
 }
 
@@ -165,6 +168,10 @@ function takesDomain({ limit, seen }: NonNullable<RecipientLimits["domains"]>, f
   if (!seen.has(domain) && seen.size >= limit) return false;
   seen.add(domain);
   return true;
+}
+
+function partOf(envelope: Envelope, places: readonly number[]): Envelope {
+  return { ...envelope, forwardPaths: places.map((place) => envelope.forwardPaths[place] ?? "") };
 }
 
 /** As many of the open places as go into one transaction, in order. */
