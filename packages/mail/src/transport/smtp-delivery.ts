@@ -12,6 +12,7 @@ import { MailObject, type MailObjectOutcome, type MailObjectOwner } from "../smt
 import type { SmtpPool } from "../smtp/client/pool.ts";
 import { aborted } from "../smtp/client/socket.ts";
 import { type Rendered, render } from "./rendering.ts";
+import { SourceIterator } from "./source-iterator.ts";
 
 /** After so many connections in a row that fail, a delivery ends: what is left would fail alike. */
 const FAILURES_IN_A_ROW = 3;
@@ -27,8 +28,7 @@ const AHEAD = 1;
 export class SmtpDelivery implements MailObjectOwner {
   readonly #pool: SmtpPool;
   readonly #options: DeliverOptions;
-  readonly #iterator: Iterator<DeliverableMessage> | AsyncIterator<DeliverableMessage>;
-  readonly #isAsync: boolean;
+  readonly #iterator: SourceIterator<DeliverableMessage>;
   /**
    * In the order of their index. No Set: where members come and go it leaves behind tables that each hold the next, and
    * one that has survived a full collection kept all later messages until the next: 2 kB each, 20 µs of collection.
@@ -59,8 +59,7 @@ export class SmtpDelivery implements MailObjectOwner {
   ) {
     this.#pool = pool;
     this.#options = options;
-    this.#isAsync = Symbol.asyncIterator in messages;
-    this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
+    this.#iterator = new SourceIterator(messages);
   }
 
   async *receipts(): AsyncGenerator<Receipt> {
@@ -97,7 +96,7 @@ export class SmtpDelivery implements MailObjectOwner {
       this.#isReading = true;
       try {
         const next = this.#iterator.next();
-        if (this.#isAsync) return void this.#await(next);
+        if (this.#iterator.isAsync) return void this.#await(next);
         this.#take(next as IteratorResult<DeliverableMessage>);
       } catch (error) {
         return this.#endSource({ error });
@@ -112,9 +111,7 @@ export class SmtpDelivery implements MailObjectOwner {
     return true;
   }
 
-  async #await(
-    next: ReturnType<AsyncIterator<DeliverableMessage>["next"] | Iterator<DeliverableMessage>["next"]>,
-  ): Promise<void> {
+  async #await(next: ReturnType<SourceIterator<DeliverableMessage>["next"]>): Promise<void> {
     try {
       this.#take(await next);
     } catch (error) {
@@ -238,8 +235,7 @@ export class SmtpDelivery implements MailObjectOwner {
   #stopReading(): void {
     if (this.#sourceEnded) return;
     this.#sourceEnded = true;
-    // Not awaited: a source that is waiting for something would keep the caller.
-    void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+    this.#iterator.leave();
   }
 
   /** What was not tried has no receipt from the first message on behind which none has one. */

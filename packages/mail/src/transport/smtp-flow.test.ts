@@ -189,6 +189,28 @@ test("leaving the loop finishes what is past DATA and nothing more", async () =>
   assert.equal(server.lines.at(-1), "QUIT");
 });
 
+test("a source whose end throws is left all the same: nothing more leaves, and close() resolves", async () => {
+  await using server = await startStallingServer(1);
+  const transport = to(server);
+  let ends = 0;
+  const source = {
+    next: () => ({ done: false as const, value: letter(0) }),
+    return: () => {
+      ends++;
+      throw new Error("the cursor cannot be closed");
+    },
+    [Symbol.iterator]: () => source,
+  };
+  for await (const { status } of transport.deliver(source)) {
+    assert.equal(status, "accepted");
+    await server.stalled;
+    setImmediate(server.release);
+    break;
+  }
+  await transport.close();
+  assert.deepEqual([ends, server.lines.filter((line) => line === ".").length], [1, 2]);
+});
+
 test("a source that fails ends the delivery with its error, when all that it gave has its receipt", async () => {
   await using server = await startFaultServer();
   for (const isAsync of [false, true]) {
