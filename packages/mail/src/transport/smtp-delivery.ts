@@ -90,7 +90,7 @@ export class SmtpDelivery implements MailObjectOwner {
     return this.#sourceEnded && this.#underWay.length === 0;
   }
 
-  /** Reads the source as far as there is use for it. */
+  /** Reads the source as far as there is use for it. A verdict that comes at once is heeded by the loop that runs. */
   #fill(): void {
     while (this.#wantsMore()) {
       this.#isReading = true;
@@ -99,8 +99,9 @@ export class SmtpDelivery implements MailObjectOwner {
         if (this.#iterator.isAsync) return void this.#await(next);
         this.#take(next as IteratorResult<DeliverableMessage>);
       } catch (error) {
-        return this.#endSource({ error });
+        this.#endSource({ error });
       }
+      this.#isReading = false;
     }
   }
 
@@ -117,18 +118,17 @@ export class SmtpDelivery implements MailObjectOwner {
     } catch (error) {
       this.#endSource({ error });
     }
+    this.#isReading = false;
     this.#fill();
     this.#wake();
   }
 
   #endSource(error?: { readonly error: unknown }): void {
-    this.#isReading = false;
     this.#sourceEnded = true;
     this.#sourceError ??= error;
   }
 
   #take(next: IteratorResult<DeliverableMessage>): void {
-    this.#isReading = false;
     if (this.#sourceEnded) return;
     if (next.done === true) return this.#endSource();
     const rendered = render(next.value, this.#read++);

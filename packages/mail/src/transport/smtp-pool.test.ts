@@ -15,6 +15,7 @@ import { startScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import { KEYWORDS } from "../../../../test/peer/server-session.ts";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
 import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
+import { SmtpError } from "../errors.ts";
 import type { SmtpOptions } from "../smtp/client/options.ts";
 import { smtpTransport } from "./smtp.ts";
 
@@ -131,6 +132,19 @@ test("a server that greets with 421 what is one too many loses no message", asyn
   assert.equal(server.connections - turnedAway, 2);
   // Each time that it grew by one it was made smaller again.
   assert.ok(turnedAway > 0 && turnedAway <= 30, `${turnedAway} times`);
+});
+
+test("thousands of verdicts that come at once, before a byte leaves, need no more stack than one", async () => {
+  await using server = await startFaultServer({ keywords: ["PIPELINING", "CHUNKING", "SIZE 1"] });
+  const rows: Partial<SmtpOptions>[] = [{ connections: 1000 }, { connections: 100, pipelining: { bdatWindow: 100 } }];
+  for (const options of rows) {
+    const receipts = await deliver(to(server, options), letters(10_000));
+    assert.deepEqual(
+      receipts.map(({ index, status, error }) => [index, status, error instanceof SmtpError && error.code]),
+      receipts.map((_, index) => [index, "refused", "too-large"]),
+    );
+    assert.equal(receipts.length, 10_000);
+  }
 });
 
 test("messagesPerConnection: so many, then QUIT and another connection", async () => {
