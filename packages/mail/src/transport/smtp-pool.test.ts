@@ -11,10 +11,10 @@ import {
   startFaultServer,
 } from "../../../../test/peer/fault-server.ts";
 import { startRelay } from "../../../../test/peer/relay.ts";
-import { startScriptedServer } from "../../../../test/peer/scripted-server.ts";
+import { type ScriptedServer, startScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import { KEYWORDS } from "../../../../test/peer/server-session.ts";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
-import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
+import type { DeliverableMessage, DeliverOptions, EndOfData, Receipt, Transport } from "../delivery.ts";
 import { SmtpError } from "../errors.ts";
 import type { SmtpOptions } from "../smtp/client/options.ts";
 import { smtpTransport } from "./smtp.ts";
@@ -30,8 +30,12 @@ const letters = (count: number): DeliverableMessage[] => Array.from({ length: co
 const to = ({ port }: { readonly port: number }, options: Partial<SmtpOptions> = {}): Transport =>
   smtpTransport({ host: "127.0.0.1", port, ...options });
 
-async function deliver(transport: Transport, messages: readonly DeliverableMessage[]): Promise<Receipt[]> {
-  const receipts = await Array.fromAsync(transport.deliver(messages));
+async function deliver(
+  transport: Transport,
+  messages: readonly DeliverableMessage[],
+  options?: DeliverOptions,
+): Promise<Receipt[]> {
+  const receipts = await Array.fromAsync(transport.deliver(messages, options));
   await transport.close();
   return receipts.toSorted((a, b) => a.index - b.index);
 }
@@ -79,34 +83,115 @@ test("without the option there is one connection, and receipts come in order", a
   assert.equal(relay.connections, 1);
 });
 
-test("the pool grows by messages that are accepted: 1/N each, and a whole one is another connection", async () => {
-  const held: (() => void)[] = [];
+type Hold = (reply: string) => Promise<string>;
+
+interface HoldingServer extends ScriptedServer {
+  /** Resolves when so many replies are held back. */
+  holds(count: number): Promise<void>;
+  /** Gives the replies that are held back. */
+  release(): void;
+  /** From here on none is held back. */
+  open(): void;
+}
+
+/** Takes mail in lockstep, and holds its replies to the end of data back until a test releases them. */
+async function startHoldingServer(
+  other: (line: string, hold: Hold) => string | Promise<string> | undefined = () => undefined,
+): Promise<HoldingServer> {
+  let held: (() => void)[] = [];
+  let isOpen = false;
   let wake = (): void => undefined;
+  const hold: Hold = async (reply) => {
+    if (isOpen) return reply;
+    wake();
+    await new Promise<void>((resolve) => held.push(resolve));
+    return reply;
+  };
   const inData = new Set<number>();
-  await using server = await startScriptedServer((line, connection) => {
-    if (inData.has(connection)) {
-      if (line !== ".") return undefined;
-      inData.delete(connection);
-      wake();
-      return new Promise((resolve) => held.push(() => resolve("250 accepted\r\n")));
-    }
+  const server = await startScriptedServer((line, connection) => {
+    if (inData.has(connection)) return line === "." && inData.delete(connection) ? hold("250 accepted\r\n") : undefined;
     if (line === "DATA") inData.add(connection);
-    return line === "" ? "220 s\r\n" : line === "DATA" ? "354 go on\r\n" : "250 ok\r\n";
+    return line === "" ? "220 s\r\n" : line === "DATA" ? "354 go on\r\n" : (other(line, hold) ?? "250 ok\r\n");
   });
-  const transport = to(server, { connections: 3 });
-  const delivery = Array.fromAsync(transport.deliver(letters(7)));
-  const rounds: number[] = [];
-  for (const expected of [1, 2, 3, 1]) {
-    while (held.length < expected) await new Promise<void>((resolve) => (wake = resolve));
-    rounds.push(server.connections);
-    for (const accept of held.splice(0)) accept();
+  const release = (): void => {
+    for (const resolve of held) resolve();
+    held = [];
+  };
+  return Object.assign(server, {
+    async holds(count: number) {
+      while (held.length < count) await new Promise<void>((resolve) => (wake = resolve));
+    },
+    release,
+    open: () => {
+      isOpen = true;
+      release();
+    },
+  });
+}
+
+/** Has a transport make so many connections: each is there for one message more at once than the one before. */
+async function growTo(connections: number, server: HoldingServer, transport: Transport): Promise<void> {
+  const count = (connections * (connections + 1)) / 2;
+  const delivery = Array.fromAsync(transport.deliver(letters(count)));
+  for (let round = 1; round <= connections; round++) {
+    await server.holds(round);
+    assert.equal(server.connections, round);
+    server.release();
   }
   allAccepted(
     (await delivery).toSorted((a, b) => a.index - b.index),
-    7,
+    count,
   );
+}
+
+test("the pool grows by messages that are accepted: 1/N each, and a whole one is another connection", async () => {
+  await using server = await startHoldingServer();
+  const transport = to(server, { connections: 3 });
+  await growTo(3, server, transport);
+  const delivery = Array.fromAsync(transport.deliver(letters(4)));
+  await server.holds(3);
+  server.open();
+  await delivery;
   await transport.close();
-  assert.deepEqual(rounds, [1, 2, 3, 3]);
+  assert.equal(server.connections, 3);
+});
+
+/** Delivers 20 letters, and does something when four connections wait for the reply to MAIL. */
+async function deliverOverFour(options: DeliverOptions, whenAllWait: () => void = () => undefined): Promise<Receipt[]> {
+  let holdsMail = false;
+  await using server = await startHoldingServer((line, hold) =>
+    holdsMail && line.startsWith("MAIL") ? hold("250 ok\r\n") : undefined,
+  );
+  const transport = to(server, { connections: 4 });
+  await growTo(4, server, transport);
+  holdsMail = true;
+  const delivery = deliver(transport, letters(20), options);
+  await server.holds(4);
+  whenAllWait();
+  server.open();
+  return await delivery;
+}
+
+test("an abort of what is under way on several connections is no failure of theirs", async () => {
+  const controller = new AbortController();
+  const receipts = await deliverOverFour({ signal: controller.signal }, () => controller.abort());
+  assert.ok(receipts.length >= 4 && receipts.every(({ status }) => status === "deferred"));
+});
+
+test("nor is what beforeEndOfData holds back there: the messages behind it are accepted", async () => {
+  let batch: readonly EndOfData[] | undefined;
+  const beforeEndOfData = (told: readonly EndOfData[]): Promise<void> => {
+    if (batch !== undefined) return Promise.resolve();
+    batch = told;
+    return Promise.reject(new Error("the disk is full"));
+  };
+  const receipts = await deliverOverFour({ beforeEndOfData });
+  const held = new Set(batch?.map(({ index }) => index));
+  assert.ok(held.size >= 4, `a batch of ${held.size}`);
+  assert.deepEqual(
+    receipts.map(({ status }) => status),
+    letters(20).map((_, index) => (held.has(index) ? "deferred" : "accepted")),
+  );
 });
 
 test("messages that are refused do not make the pool grow", async () => {

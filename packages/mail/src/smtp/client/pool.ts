@@ -178,7 +178,8 @@ export class SmtpPool implements MailObjectCarrier {
     else {
       object.take(outcome);
       if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#queue.add(object);
-      else object.end(failed(outcome) ? session : undefined);
+      // A connection that was ended to take the message back did not fail.
+      else object.end(failed(outcome) && object.withdrawn === undefined ? session : undefined);
     }
     if (this.#underWay === 0) this.#whenQuiet?.();
     this.#pump();
