@@ -66,8 +66,10 @@ export class SmtpDelivery implements MailObjectOwner {
     const { signal, connections, beforeEndOfData } = this.#options;
     const narrow = connections === undefined ? undefined : this.#pool.widen(connections);
     this.#lookAhead = Math.max(this.#pool.lookAhead, beforeEndOfData === undefined ? 0 : BATCH + 2);
-    const onAbort = (): void => this.#abort(aborted(signal));
+    const onAbort = (): void => this.#withdraw(aborted(signal));
+    const onClosing = (): void => this.#stopReading();
     signal?.addEventListener("abort", onAbort, { once: true });
+    this.#pool.closing.addEventListener("abort", onClosing, { once: true });
     if (signal?.aborted === true) onAbort();
     try {
       for (;;) {
@@ -81,6 +83,7 @@ export class SmtpDelivery implements MailObjectOwner {
       this.#throwEnding();
     } finally {
       signal?.removeEventListener("abort", onAbort);
+      this.#pool.closing.removeEventListener("abort", onClosing);
       await this.#leave();
       narrow?.();
     }
@@ -134,6 +137,8 @@ export class SmtpDelivery implements MailObjectOwner {
     const rendered = render(next.value, this.#read++);
     if ("status" in rendered) this.#give(rendered);
     else this.#submit(rendered);
+    // One that begins when the pool is closed says so by the receipt of its first message.
+    if (this.#pool.closing.aborted) this.#stopReading();
   }
 
   #submit(rendered: Rendered): void {
@@ -215,18 +220,12 @@ export class SmtpDelivery implements MailObjectOwner {
     else if (this.#failures === FAILURES_IN_A_ROW) this.#end(inARow(error, reply));
   }
 
-  /** Takes back what is under way and may be taken back. */
   #end(error: SmtpError): void {
     this.#ending = error;
     this.#withdraw(error);
   }
 
-  /** The caller aborted: what is past its end of data is finished, all else is deferred. */
-  #abort(error: SmtpError): void {
-    this.#withdraw(error);
-    this.#wake();
-  }
-
+  /** Nobody wants it to go on: what is past its end of data is finished, all else is deferred. */
   #withdraw(error: SmtpError): void {
     this.#stopReading();
     for (const object of [...this.#underWay]) this.#pool.withdraw(object, error);
@@ -236,6 +235,7 @@ export class SmtpDelivery implements MailObjectOwner {
     if (this.#sourceEnded) return;
     this.#sourceEnded = true;
     this.#iterator.leave();
+    this.#wake();
   }
 
   /** What was not tried has no receipt from the first message on behind which none has one. */

@@ -318,6 +318,51 @@ test("close() waits for what is under way, refuses what comes later, and may be 
   assert.equal(server.connections, 1);
 });
 
+test("close() ends a delivery whose source would never end, and one whose source gives no other message", async () => {
+  await using server = await startFaultServer();
+  let ends = 0;
+  let read = 0;
+  const ended = <T>(value: T): T => (ends++, value);
+  const sources: Record<string, () => Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>> = {
+    *endless() {
+      try {
+        for (;;) yield letter(read++);
+      } finally {
+        ended(read);
+      }
+    },
+    async *endlessLater() {
+      try {
+        for (;;) yield await Promise.resolve(letter(read++));
+      } finally {
+        ended(read);
+      }
+    },
+    waiting() {
+      const next = (): Promise<IteratorResult<DeliverableMessage>> =>
+        read === 3 ? new Promise(() => undefined) : Promise.resolve({ done: false, value: letter(read++) });
+      const end = (): Promise<IteratorResult<DeliverableMessage>> => Promise.resolve(ended({ done: true, value: 0 }));
+      return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
+    },
+  };
+  for (const [name, source] of Object.entries(sources)) {
+    const transport = to(server, { connections: 2 });
+    ends = read = 0;
+    const receipts: Receipt[] = [];
+    let closed: Promise<void> | undefined;
+    for await (const receipt of transport.deliver(source())) {
+      receipts.push(receipt);
+      if (receipts.length === 3) closed = transport.close();
+    }
+    await closed;
+    assert.deepEqual([ends, receipts.length], [1, read], name);
+    const others = receipts.filter(({ status }) => status !== "accepted");
+    for (const receipt of others) assert.deepEqual([receipt.status, codeOf(receipt)], ["deferred", "aborted"], name);
+    const late = await Array.fromAsync(transport.deliver(sources.endless!()));
+    assert.deepEqual(late.map(codeOf), ["aborted"], name);
+  }
+});
+
 test("deliveries in parallel share the connections, and each has its own receipts in its own numbers", async () => {
   await using peer = await startSmtpPeer();
   await using relay = await startRelay(peer.port);

@@ -35,7 +35,8 @@ export class SmtpPool implements MailObjectCarrier {
   /** The domains that a session has seen, where the server limits them. */
   readonly #domains = new WeakMap<SmtpSession, Set<string>>();
   readonly #concurrency: Concurrency;
-  #closing: Promise<void> | undefined;
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
   #whenQuiet: (() => void) | undefined;
   #rateTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -65,9 +66,14 @@ export class SmtpPool implements MailObjectCarrier {
     return this.#concurrency.limit * (1 + depth(this.#options.schedule));
   }
 
+  /** Aborted by `close()`: whatever is handed over from then on fails. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /** Puts it at the end of those that wait. */
   submit(object: MailObject): void {
-    if (this.#closing !== undefined) return object.fail(closedError());
+    if (this.closing.aborted) return object.fail(closedError());
     this.#queue.add(object);
     this.#pump();
   }
@@ -82,7 +88,9 @@ export class SmtpPool implements MailObjectCarrier {
 
   /** Waits for what is under way, then ends every connection. What still waits is not sent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+    this.#closing.abort();
+    // Not at once: whoever is told what failed may call this too.
+    return (this.#closed ??= Promise.resolve().then(() => this.#close()));
   }
 
   async #close(): Promise<void> {
@@ -191,7 +199,7 @@ export class SmtpPool implements MailObjectCarrier {
     if (ofMessages && !session.isFull) this.#profile.filled(session.accepted);
     session.isFull = true;
     this.#retire(session);
-    if (this.#closing !== undefined) object.fail(closedError());
+    if (this.closing.aborted) object.fail(closedError());
     else this.#queue.add(object);
   }
 
@@ -205,13 +213,13 @@ export class SmtpPool implements MailObjectCarrier {
   }
 
   #mayTryAgain(object: MailObject, session: SmtpSession, { undecided }: TransactionOutcome): boolean {
-    if (object.withdrawn !== undefined || this.#closing !== undefined) return false;
+    if (object.withdrawn !== undefined || this.closing.aborted) return false;
     return undecided !== "lost" || (session.verdicts > 0 && object.losses++ < LOSSES);
   }
 
   /** Opens another connection for what waits, where one is allowed. */
   #grow(): void {
-    if (this.#closing !== undefined || this.#sessions.size + this.#openings.size >= this.#concurrency.allowed) return;
+    if (this.closing.aborted || this.#sessions.size + this.#openings.size >= this.#concurrency.allowed) return;
     const opening = new AbortController();
     this.#openings.add(opening);
     void SmtpSession.open(this.#options, this.#profile.schedule, opening.signal).then(
@@ -233,7 +241,7 @@ export class SmtpPool implements MailObjectCarrier {
       onRoom: () => this.#onRoom(session),
       onEnd: (end) => this.#onEnd(session, end),
     });
-    if (this.#closing !== undefined) void session.quit();
+    if (this.closing.aborted) void session.quit();
     else this.#onRoom(session);
   }
 
