@@ -96,7 +96,7 @@ interface HoldingServer extends ScriptedServer {
 
 /** Takes mail in lockstep, and holds its replies to the end of data back until a test releases them. */
 async function startHoldingServer(
-  other: (line: string, hold: Hold) => string | Promise<string> | undefined = () => undefined,
+  other: (line: string, hold: Hold) => string | null | Promise<string> | undefined = () => undefined,
 ): Promise<HoldingServer> {
   let held: (() => void)[] = [];
   let isOpen = false;
@@ -110,8 +110,10 @@ async function startHoldingServer(
   const inData = new Set<number>();
   const server = await startScriptedServer((line, connection) => {
     if (inData.has(connection)) return line === "." && inData.delete(connection) ? hold("250 accepted\r\n") : undefined;
+    const special = other(line, hold);
+    if (special !== undefined) return special;
     if (line === "DATA") inData.add(connection);
-    return line === "" ? "220 s\r\n" : line === "DATA" ? "354 go on\r\n" : (other(line, hold) ?? "250 ok\r\n");
+    return line === "" ? "220 s\r\n" : line === "DATA" ? "354 go on\r\n" : "250 ok\r\n";
   });
   const release = (): void => {
     for (const resolve of held) resolve();
@@ -154,6 +156,45 @@ test("the pool grows by messages that are accepted: 1/N each, and a whole one is
   await delivery;
   await transport.close();
   assert.equal(server.connections, 3);
+});
+
+test("a connection that ends with 421 makes room for one less, until more messages were accepted than before", async () => {
+  let isLeaving = false;
+  await using server = await startHoldingServer((line) => {
+    if (!isLeaving || !line.startsWith("MAIL")) return undefined;
+    isLeaving = false;
+    return "421 4.3.2 going down\r\n";
+  });
+  const transport = to(server, { connections: 3 });
+  await growTo(3, server, transport);
+  isLeaving = true;
+  const delivery = deliver(transport, letters(7));
+  const rounds: number[] = [];
+  // Two connections are left, and two whole ones have to be made good: four messages of half a connection each.
+  for (const expected of [2, 2, 3]) {
+    await server.holds(expected);
+    rounds.push(server.connections);
+    server.release();
+  }
+  allAccepted(await delivery, 7);
+  assert.deepEqual(rounds, [3, 3, 4]);
+});
+
+test("a message that ends its connections, or has no room on any, is given up after a few", async () => {
+  const rows = [
+    [null, 3, undefined],
+    ["452 4.3.1 not this sender\r\n", 4, 452],
+  ] as const;
+  for (const [said, count, code] of rows) {
+    await using server = await startHoldingServer((line) =>
+      line === "MAIL FROM:<from99@example.com>" ? said : undefined,
+    );
+    const transport = to(server, { connections: 5 });
+    await growTo(5, server, transport);
+    const [receipt] = await deliver(transport, [letter(99)]);
+    assert.deepEqual([receipt?.status, receipt?.reply?.code], ["deferred", code]);
+    assert.equal(server.lines.filter((line) => line.includes("from99")).length, count);
+  }
 });
 
 /** Delivers 20 letters, and does something when four connections wait for the reply to MAIL. */
@@ -372,15 +413,18 @@ test("452 with a full mailbox's code, or before any recipient was taken, is a ve
   assert.equal(server.connections, 1);
 });
 
-/** Takes 1000 recipients in a transaction; its replies to what came in one piece are one piece, as Postfix's are. */
-async function startCountingServer(transactions: string[][]): Promise<Server> {
+/** Refuses more than 1000 recipients in a transaction; its replies to what came in one piece are one piece, as Postfix's are. */
+async function startCountingServer(transactions: string[][], tooMany: string[]): Promise<Server> {
   const server = createServer((socket) => {
     let rest = "";
     const recipients: string[] = [];
     let isData = false;
     const reply = (line: string): string => {
       if (isData && line !== ".") return "";
-      if (line.startsWith("RCPT") && recipients.length === 1000) return "452 4.5.3 too many\r\n";
+      if (line.startsWith("RCPT") && recipients.length === 1000) {
+        tooMany.push(line);
+        return "452 4.5.3 too many\r\n";
+      }
       if (line.startsWith("RCPT TO:<refused")) return "550 5.1.1 nobody\r\n";
       if (line.startsWith("RCPT")) recipients.push(line.slice(9, -1));
       if (isData) transactions.push(recipients.splice(0));
@@ -400,9 +444,10 @@ async function startCountingServer(transactions: string[][]): Promise<Server> {
   return server;
 }
 
-test("100 000 recipients go to a server that takes 1000 at once, each with a verdict", async () => {
+test("100 000 recipients go to a server that takes 1000 at once, none one too many, each with a verdict", async () => {
   const transactions: string[][] = [];
-  const server = await startCountingServer(transactions);
+  const tooMany: string[] = [];
+  const server = await startCountingServer(transactions, tooMany);
   const paths = Array.from(
     { length: 100_000 },
     (_, index) => `${index % 1000 === 7 ? "refused" : "to"}${index}@x.example`,
@@ -419,6 +464,7 @@ test("100 000 recipients go to a server that takes 1000 at once, each with a ver
   );
   assert.deepEqual(wrong, []);
   assert.equal(transactions.length, 100);
+  assert.equal(tooMany.length, 0);
   assert.deepEqual(
     transactions.flat(),
     paths.filter((path) => path.startsWith("to")),
