@@ -355,7 +355,9 @@ test("close() ends a delivery whose source would never end, and one whose source
       if (receipts.length === 3) closed = transport.close();
     }
     await closed;
-    assert.deepEqual([ends, receipts.length], [1, read], name);
+    assert.equal(ends, 1, name);
+    // One may be on its way here when the source is left.
+    assert.ok(read - receipts.length <= 1, `${name}: ${receipts.length} of ${read}`);
     const others = receipts.filter(({ status }) => status !== "accepted");
     for (const receipt of others) assert.deepEqual([receipt.status, codeOf(receipt)], ["deferred", "aborted"], name);
     const late = await Array.fromAsync(transport.deliver(sources.endless!()));
