@@ -233,7 +233,7 @@ test("the examples of docs/transports.md run, and do what they say", async () =>
   assert.equal(failing?.printed.trim(), "");
   assert.equal(memory?.printed.trim(), "Hello Kim");
   assert.deepEqual(bridge?.messages[0]?.forwardPaths, ["lee@example.com"]);
-  assert.match(own?.printed ?? "", /^# pass 11\n# fail 0$/m);
+  assert.match(own?.printed ?? "", /^# pass 12\n# fail 0$/m);
 });
 
 test("the examples of docs/mailers.md run, and do what they say", async () => {

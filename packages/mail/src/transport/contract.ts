@@ -56,6 +56,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "the source is read no further than needed, and left when the receipts are": backPressure,
   "what the source throws is thrown, behind the receipts": brokenSource,
   "an abort ends it, though the source never gives another message": abort,
+  "an abort from within the source ends it there, whatever its end throws": abortWithin,
   "what is aborted before it begins delivers nothing": abortedBefore,
   "beforeEndOfData is awaited before a message leaves": endOfData,
   "where beforeEndOfData rejects, nothing leaves and the message is deferred": heldBack,
@@ -211,6 +212,25 @@ async function abort({ transport }: TestedTransport): Promise<void> {
     controller.abort();
   }
   assert.deepEqual(statuses(receipts), [[0, "accepted"]]);
+}
+
+async function abortWithin({ transport }: TestedTransport): Promise<void> {
+  const controller = new AbortController();
+  let ends = 0;
+  const end = (): never => assert.fail(`ended ${++ends} times`);
+  function* source(): Generator<Message> {
+    try {
+      yield letter("first");
+      controller.abort();
+      yield letter("second");
+      assert.fail("read on");
+    } finally {
+      end();
+    }
+  }
+  const receipts = await all(transport.deliver(source(), { signal: controller.signal }));
+  assert.ok(receipts.every(({ status }) => status === "accepted" || status === "deferred"));
+  assert.equal(ends, 1);
 }
 
 async function abortedBefore({ transport, received }: TestedTransport): Promise<void> {

@@ -7,6 +7,7 @@ import { deliveryStatusRequest } from "../message/delivery-status.ts";
 import { Message } from "../message/message.ts";
 import { octetStream } from "../message/octet-stream.ts";
 import { isAscii } from "../text.ts";
+import { SourceIterator } from "./source-iterator.ts";
 
 /** A message as its transport takes it. */
 export interface Rendered {
@@ -177,8 +178,7 @@ export async function* untilAborted<T>(
     yield* source;
     return;
   }
-  const iterator: AsyncIterator<T> | Iterator<T> =
-    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const iterator = new SourceIterator(source);
   let onAbort = (): void => undefined;
   // One promise for them all would keep a reaction for each message until the end.
   const listener = (): void => onAbort();
@@ -194,7 +194,6 @@ export async function* untilAborted<T>(
     }
   } finally {
     signal.removeEventListener("abort", listener);
-    // Not awaited: a source that is waiting for something would keep the caller that aborted.
-    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    iterator.leave();
   }
 }

@@ -307,6 +307,18 @@ test("a client's certificate is shown to a server that asks for one", async () =
   }
 });
 
+test("a transport that is let go of has ended its connections", async () => {
+  await using peer = await startSmtpPeer();
+  await using relay = await startRelay(peer.port);
+  {
+    await using transport = smtpTransport({ host: "127.0.0.1", port: relay.port });
+    const [receipt] = await Array.fromAsync(transport.deliver([message()]));
+    assert.deepEqual([receipt?.status, relay.open], ["accepted", 1]);
+  }
+  await relay.quiet();
+  assert.equal(relay.connections, 1);
+});
+
 test("a mailer that is let go of has ended its connections", async () => {
   await using peer = await startSmtpPeer();
   await using relay = await startRelay(peer.port);

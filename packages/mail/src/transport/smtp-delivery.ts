@@ -12,6 +12,7 @@ import { MailObject, type MailObjectOutcome, type MailObjectOwner } from "../smt
 import type { SmtpPool } from "../smtp/client/pool.ts";
 import { aborted } from "../smtp/client/socket.ts";
 import { type Rendered, render } from "./rendering.ts";
+import { SourceIterator } from "./source-iterator.ts";
 
 /** After so many connections in a row that fail, a delivery ends: what is left would fail alike. */
 const FAILURES_IN_A_ROW = 3;
@@ -27,8 +28,7 @@ const AHEAD = 1;
 export class SmtpDelivery implements MailObjectOwner {
   readonly #pool: SmtpPool;
   readonly #options: DeliverOptions;
-  readonly #iterator: Iterator<DeliverableMessage> | AsyncIterator<DeliverableMessage>;
-  readonly #isAsync: boolean;
+  readonly #iterator: SourceIterator<DeliverableMessage>;
   /**
    * In the order of their index. No Set: where members come and go it leaves behind tables that each hold the next, and
    * one that has survived a full collection kept all later messages until the next: 2 kB each, 20 µs of collection.
@@ -59,16 +59,17 @@ export class SmtpDelivery implements MailObjectOwner {
   ) {
     this.#pool = pool;
     this.#options = options;
-    this.#isAsync = Symbol.asyncIterator in messages;
-    this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
+    this.#iterator = new SourceIterator(messages);
   }
 
   async *receipts(): AsyncGenerator<Receipt> {
     const { signal, connections, beforeEndOfData } = this.#options;
     const narrow = connections === undefined ? undefined : this.#pool.widen(connections);
     this.#lookAhead = Math.max(this.#pool.lookAhead, beforeEndOfData === undefined ? 0 : BATCH + 2);
-    const onAbort = (): void => this.#abort(aborted(signal));
+    const onAbort = (): void => this.#withdraw(aborted(signal));
+    const onClosing = (): void => this.#stopReading();
     signal?.addEventListener("abort", onAbort, { once: true });
+    this.#pool.closing.addEventListener("abort", onClosing, { once: true });
     if (signal?.aborted === true) onAbort();
     try {
       for (;;) {
@@ -82,6 +83,7 @@ export class SmtpDelivery implements MailObjectOwner {
       this.#throwEnding();
     } finally {
       signal?.removeEventListener("abort", onAbort);
+      this.#pool.closing.removeEventListener("abort", onClosing);
       await this.#leave();
       narrow?.();
     }
@@ -91,17 +93,18 @@ export class SmtpDelivery implements MailObjectOwner {
     return this.#sourceEnded && this.#underWay.length === 0;
   }
 
-  /** Reads the source as far as there is use for it. */
+  /** Reads the source as far as there is use for it. A verdict that comes at once is heeded by the loop that runs. */
   #fill(): void {
     while (this.#wantsMore()) {
       this.#isReading = true;
       try {
         const next = this.#iterator.next();
-        if (this.#isAsync) return void this.#await(next);
+        if (this.#iterator.isAsync) return void this.#await(next);
         this.#take(next as IteratorResult<DeliverableMessage>);
       } catch (error) {
-        return this.#endSource({ error });
+        this.#endSource({ error });
       }
+      this.#isReading = false;
     }
   }
 
@@ -112,31 +115,30 @@ export class SmtpDelivery implements MailObjectOwner {
     return true;
   }
 
-  async #await(
-    next: ReturnType<AsyncIterator<DeliverableMessage>["next"] | Iterator<DeliverableMessage>["next"]>,
-  ): Promise<void> {
+  async #await(next: ReturnType<SourceIterator<DeliverableMessage>["next"]>): Promise<void> {
     try {
       this.#take(await next);
     } catch (error) {
       this.#endSource({ error });
     }
+    this.#isReading = false;
     this.#fill();
     this.#wake();
   }
 
   #endSource(error?: { readonly error: unknown }): void {
-    this.#isReading = false;
     this.#sourceEnded = true;
     this.#sourceError ??= error;
   }
 
   #take(next: IteratorResult<DeliverableMessage>): void {
-    this.#isReading = false;
     if (this.#sourceEnded) return;
     if (next.done === true) return this.#endSource();
     const rendered = render(next.value, this.#read++);
     if ("status" in rendered) this.#give(rendered);
     else this.#submit(rendered);
+    // One that begins when the pool is closed says so by the receipt of its first message.
+    if (this.#pool.closing.aborted) this.#stopReading();
   }
 
   #submit(rendered: Rendered): void {
@@ -218,18 +220,12 @@ export class SmtpDelivery implements MailObjectOwner {
     else if (this.#failures === FAILURES_IN_A_ROW) this.#end(inARow(error, reply));
   }
 
-  /** Takes back what is under way and may be taken back. */
   #end(error: SmtpError): void {
     this.#ending = error;
     this.#withdraw(error);
   }
 
-  /** The caller aborted: what is past its end of data is finished, all else is deferred. */
-  #abort(error: SmtpError): void {
-    this.#withdraw(error);
-    this.#wake();
-  }
-
+  /** Nobody wants it to go on: what is past its end of data is finished, all else is deferred. */
   #withdraw(error: SmtpError): void {
     this.#stopReading();
     for (const object of [...this.#underWay]) this.#pool.withdraw(object, error);
@@ -238,8 +234,8 @@ export class SmtpDelivery implements MailObjectOwner {
   #stopReading(): void {
     if (this.#sourceEnded) return;
     this.#sourceEnded = true;
-    // Not awaited: a source that is waiting for something would keep the caller.
-    void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+    this.#iterator.leave();
+    this.#wake();
   }
 
   /** What was not tried has no receipt from the first message on behind which none has one. */

@@ -189,6 +189,28 @@ test("leaving the loop finishes what is past DATA and nothing more", async () =>
   assert.equal(server.lines.at(-1), "QUIT");
 });
 
+test("a source whose end throws is left all the same: nothing more leaves, and close() resolves", async () => {
+  await using server = await startStallingServer(1);
+  const transport = to(server);
+  let ends = 0;
+  const source = {
+    next: () => ({ done: false as const, value: letter(0) }),
+    return: () => {
+      ends++;
+      throw new Error("the cursor cannot be closed");
+    },
+    [Symbol.iterator]: () => source,
+  };
+  for await (const { status } of transport.deliver(source)) {
+    assert.equal(status, "accepted");
+    await server.stalled;
+    setImmediate(server.release);
+    break;
+  }
+  await transport.close();
+  assert.deepEqual([ends, server.lines.filter((line) => line === ".").length], [1, 2]);
+});
+
 test("a source that fails ends the delivery with its error, when all that it gave has its receipt", async () => {
   await using server = await startFaultServer();
   for (const isAsync of [false, true]) {
@@ -294,6 +316,53 @@ test("close() waits for what is under way, refuses what comes later, and may be 
   const [late] = await Array.fromAsync(transport.deliver([letter(9)]));
   assert.deepEqual([late?.status, late && codeOf(late)], ["deferred", "aborted"]);
   assert.equal(server.connections, 1);
+});
+
+test("close() ends a delivery whose source would never end, and one whose source gives no other message", async () => {
+  await using server = await startFaultServer();
+  let ends = 0;
+  let read = 0;
+  const ended = <T>(value: T): T => (ends++, value);
+  const sources: Record<string, () => Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>> = {
+    *endless() {
+      try {
+        for (;;) yield letter(read++);
+      } finally {
+        ended(read);
+      }
+    },
+    async *endlessLater() {
+      try {
+        for (;;) yield await Promise.resolve(letter(read++));
+      } finally {
+        ended(read);
+      }
+    },
+    waiting() {
+      const next = (): Promise<IteratorResult<DeliverableMessage>> =>
+        read === 3 ? new Promise(() => undefined) : Promise.resolve({ done: false, value: letter(read++) });
+      const end = (): Promise<IteratorResult<DeliverableMessage>> => Promise.resolve(ended({ done: true, value: 0 }));
+      return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
+    },
+  };
+  for (const [name, source] of Object.entries(sources)) {
+    const transport = to(server, { connections: 2 });
+    ends = read = 0;
+    const receipts: Receipt[] = [];
+    let closed: Promise<void> | undefined;
+    for await (const receipt of transport.deliver(source())) {
+      receipts.push(receipt);
+      if (receipts.length === 3) closed = transport.close();
+    }
+    await closed;
+    assert.equal(ends, 1, name);
+    // One may be on its way here when the source is left.
+    assert.ok(read - receipts.length <= 1, `${name}: ${receipts.length} of ${read}`);
+    const others = receipts.filter(({ status }) => status !== "accepted");
+    for (const receipt of others) assert.deepEqual([receipt.status, codeOf(receipt)], ["deferred", "aborted"], name);
+    const late = await Array.fromAsync(transport.deliver(sources.endless!()));
+    assert.deepEqual(late.map(codeOf), ["aborted"], name);
+  }
 });
 
 test("deliveries in parallel share the connections, and each has its own receipts in its own numbers", async () => {

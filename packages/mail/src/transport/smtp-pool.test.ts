@@ -11,10 +11,11 @@ import {
   startFaultServer,
 } from "../../../../test/peer/fault-server.ts";
 import { startRelay } from "../../../../test/peer/relay.ts";
-import { startScriptedServer } from "../../../../test/peer/scripted-server.ts";
+import { type ScriptedServer, startScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import { KEYWORDS } from "../../../../test/peer/server-session.ts";
 import { startSmtpPeer } from "../../../../test/peer/smtp-peer.ts";
-import type { DeliverableMessage, Receipt, Transport } from "../delivery.ts";
+import type { DeliverableMessage, DeliverOptions, EndOfData, Receipt, Transport } from "../delivery.ts";
+import { SmtpError } from "../errors.ts";
 import type { SmtpOptions } from "../smtp/client/options.ts";
 import { smtpTransport } from "./smtp.ts";
 
@@ -29,8 +30,12 @@ const letters = (count: number): DeliverableMessage[] => Array.from({ length: co
 const to = ({ port }: { readonly port: number }, options: Partial<SmtpOptions> = {}): Transport =>
   smtpTransport({ host: "127.0.0.1", port, ...options });
 
-async function deliver(transport: Transport, messages: readonly DeliverableMessage[]): Promise<Receipt[]> {
-  const receipts = await Array.fromAsync(transport.deliver(messages));
+async function deliver(
+  transport: Transport,
+  messages: readonly DeliverableMessage[],
+  options?: DeliverOptions,
+): Promise<Receipt[]> {
+  const receipts = await Array.fromAsync(transport.deliver(messages, options));
   await transport.close();
   return receipts.toSorted((a, b) => a.index - b.index);
 }
@@ -78,34 +83,156 @@ test("without the option there is one connection, and receipts come in order", a
   assert.equal(relay.connections, 1);
 });
 
-test("the pool grows by messages that are accepted: 1/N each, and a whole one is another connection", async () => {
-  const held: (() => void)[] = [];
+type Hold = (reply: string) => Promise<string>;
+
+interface HoldingServer extends ScriptedServer {
+  /** Resolves when so many replies are held back. */
+  holds(count: number): Promise<void>;
+  /** Gives the replies that are held back. */
+  release(): void;
+  /** From here on none is held back. */
+  open(): void;
+}
+
+/** Takes mail in lockstep, and holds its replies to the end of data back until a test releases them. */
+async function startHoldingServer(
+  other: (line: string, hold: Hold) => string | null | Promise<string> | undefined = () => undefined,
+): Promise<HoldingServer> {
+  let held: (() => void)[] = [];
+  let isOpen = false;
   let wake = (): void => undefined;
+  const hold: Hold = async (reply) => {
+    if (isOpen) return reply;
+    wake();
+    await new Promise<void>((resolve) => held.push(resolve));
+    return reply;
+  };
   const inData = new Set<number>();
-  await using server = await startScriptedServer((line, connection) => {
-    if (inData.has(connection)) {
-      if (line !== ".") return undefined;
-      inData.delete(connection);
-      wake();
-      return new Promise((resolve) => held.push(() => resolve("250 accepted\r\n")));
-    }
+  const server = await startScriptedServer((line, connection) => {
+    if (inData.has(connection)) return line === "." && inData.delete(connection) ? hold("250 accepted\r\n") : undefined;
+    const special = other(line, hold);
+    if (special !== undefined) return special;
     if (line === "DATA") inData.add(connection);
     return line === "" ? "220 s\r\n" : line === "DATA" ? "354 go on\r\n" : "250 ok\r\n";
   });
-  const transport = to(server, { connections: 3 });
-  const delivery = Array.fromAsync(transport.deliver(letters(7)));
-  const rounds: number[] = [];
-  for (const expected of [1, 2, 3, 1]) {
-    while (held.length < expected) await new Promise<void>((resolve) => (wake = resolve));
-    rounds.push(server.connections);
-    for (const accept of held.splice(0)) accept();
+  const release = (): void => {
+    for (const resolve of held) resolve();
+    held = [];
+  };
+  return Object.assign(server, {
+    async holds(count: number) {
+      while (held.length < count) await new Promise<void>((resolve) => (wake = resolve));
+    },
+    release,
+    open: () => {
+      isOpen = true;
+      release();
+    },
+  });
+}
+
+/** Has a transport make so many connections: each is there for one message more at once than the one before. */
+async function growTo(connections: number, server: HoldingServer, transport: Transport): Promise<void> {
+  const count = (connections * (connections + 1)) / 2;
+  const delivery = Array.fromAsync(transport.deliver(letters(count)));
+  for (let round = 1; round <= connections; round++) {
+    await server.holds(round);
+    assert.equal(server.connections, round);
+    server.release();
   }
   allAccepted(
     (await delivery).toSorted((a, b) => a.index - b.index),
-    7,
+    count,
   );
+}
+
+test("the pool grows by messages that are accepted: 1/N each, and a whole one is another connection", async () => {
+  await using server = await startHoldingServer();
+  const transport = to(server, { connections: 3 });
+  await growTo(3, server, transport);
+  const delivery = Array.fromAsync(transport.deliver(letters(4)));
+  await server.holds(3);
+  server.open();
+  await delivery;
   await transport.close();
-  assert.deepEqual(rounds, [1, 2, 3, 3]);
+  assert.equal(server.connections, 3);
+});
+
+test("a connection that ends with 421 makes room for one less, until more messages were accepted than before", async () => {
+  let isLeaving = false;
+  await using server = await startHoldingServer((line) => {
+    if (!isLeaving || !line.startsWith("MAIL")) return undefined;
+    isLeaving = false;
+    return "421 4.3.2 going down\r\n";
+  });
+  const transport = to(server, { connections: 3 });
+  await growTo(3, server, transport);
+  isLeaving = true;
+  const delivery = deliver(transport, letters(7));
+  const rounds: number[] = [];
+  // Two connections are left, and two whole ones have to be made good: four messages of half a connection each.
+  for (const expected of [2, 2, 3]) {
+    await server.holds(expected);
+    rounds.push(server.connections);
+    server.release();
+  }
+  allAccepted(await delivery, 7);
+  assert.deepEqual(rounds, [3, 3, 4]);
+});
+
+test("a message that ends its connections, or has no room on any, is given up after a few", async () => {
+  const rows = [
+    [null, 3, undefined],
+    ["452 4.3.1 not this sender\r\n", 4, 452],
+  ] as const;
+  for (const [said, count, code] of rows) {
+    await using server = await startHoldingServer((line) =>
+      line === "MAIL FROM:<from99@example.com>" ? said : undefined,
+    );
+    const transport = to(server, { connections: 5 });
+    await growTo(5, server, transport);
+    const [receipt] = await deliver(transport, [letter(99)]);
+    assert.deepEqual([receipt?.status, receipt?.reply?.code], ["deferred", code]);
+    assert.equal(server.lines.filter((line) => line.includes("from99")).length, count);
+  }
+});
+
+/** Delivers 20 letters, and does something when four connections wait for the reply to MAIL. */
+async function deliverOverFour(options: DeliverOptions, whenAllWait: () => void = () => undefined): Promise<Receipt[]> {
+  let holdsMail = false;
+  await using server = await startHoldingServer((line, hold) =>
+    holdsMail && line.startsWith("MAIL") ? hold("250 ok\r\n") : undefined,
+  );
+  const transport = to(server, { connections: 4 });
+  await growTo(4, server, transport);
+  holdsMail = true;
+  const delivery = deliver(transport, letters(20), options);
+  await server.holds(4);
+  whenAllWait();
+  server.open();
+  return await delivery;
+}
+
+test("an abort of what is under way on several connections is no failure of theirs", async () => {
+  const controller = new AbortController();
+  const receipts = await deliverOverFour({ signal: controller.signal }, () => controller.abort());
+  assert.ok(receipts.length >= 4 && receipts.every(({ status }) => status === "deferred"));
+});
+
+test("nor is what beforeEndOfData holds back there: the messages behind it are accepted", async () => {
+  let batch: readonly EndOfData[] | undefined;
+  const beforeEndOfData = (told: readonly EndOfData[]): Promise<void> => {
+    if (batch !== undefined) return Promise.resolve();
+    batch = told;
+    return Promise.reject(new Error("the disk is full"));
+  };
+  const receipts = await deliverOverFour({ beforeEndOfData });
+  const held = new Set(batch?.map(({ index }) => index));
+  assert.ok(held.size >= 4, `a batch of ${held.size}`);
+  assert.deepEqual(
+    receipts.map(({ status }) => status),
+    letters(20).map((_, index) => (held.has(index) ? "deferred" : "accepted")),
+  );
 });
 
 test("messages that are refused do not make the pool grow", async () => {
@@ -131,6 +258,19 @@ test("a server that greets with 421 what is one too many loses no message", asyn
   assert.equal(server.connections - turnedAway, 2);
   // Each time that it grew by one it was made smaller again.
   assert.ok(turnedAway > 0 && turnedAway <= 30, `${turnedAway} times`);
+});
+
+test("thousands of verdicts that come at once, before a byte leaves, need no more stack than one", async () => {
+  await using server = await startFaultServer({ keywords: ["PIPELINING", "CHUNKING", "SIZE 1"] });
+  const rows: Partial<SmtpOptions>[] = [{ connections: 1000 }, { connections: 100, pipelining: { bdatWindow: 100 } }];
+  for (const options of rows) {
+    const receipts = await deliver(to(server, options), letters(10_000));
+    assert.deepEqual(
+      receipts.map(({ index, status, error }) => [index, status, error instanceof SmtpError && error.code]),
+      receipts.map((_, index) => [index, "refused", "too-large"]),
+    );
+    assert.equal(receipts.length, 10_000);
+  }
 });
 
 test("messagesPerConnection: so many, then QUIT and another connection", async () => {
@@ -206,6 +346,30 @@ test("what RFC 9422's LIMITS says is kept from the start", async () => {
   );
 });
 
+test("a message that moves from a connection with limits to one without loses none of its recipients", async () => {
+  const paths = ["a@x.example", "b@y.example", "c@z.example"];
+  for (const limit of ["RCPTMAX=1", "RCPTDOMAINMAX=1"]) {
+    const enough = limitsMessages(1, "MAIL", "452 4.3.1 enough", false);
+    const plan: FaultPlan = (step) => {
+      if (step.connection > 1) return undefined;
+      return step.verb === "EHLO" ? { kind: "reply", text: `250-s\r\n250 LIMITS ${limit}` } : enough(step);
+    };
+    await using server = await startFaultServer({ plan });
+    const receipts = await deliver(to(server), [letter(0, ["a@x.example"]), letter(1, paths)]);
+    allAccepted(receipts, 2);
+    assert.deepEqual(
+      receipts[1]?.recipients.map(({ address, status }) => [address, status]),
+      paths.map((address) => [address, "accepted"]),
+      limit,
+    );
+    assert.deepEqual(
+      server.accepted.slice(1).map(({ connection, forwardPaths }) => [connection, forwardPaths]),
+      [[2, paths]],
+      limit,
+    );
+  }
+});
+
 test("recipients beyond what a transaction takes go in new ones at once, each with its verdict, and that is learned", async () => {
   for (const pipelining of ["auto", "grouped", "off", { bdatWindow: 4 }] as const) {
     await using server = await startFaultServer({ plan: limitsRecipients(3) });
@@ -249,15 +413,18 @@ test("452 with a full mailbox's code, or before any recipient was taken, is a ve
   assert.equal(server.connections, 1);
 });
 
-/** Takes 1000 recipients in a transaction; its replies to what came in one piece are one piece, as Postfix's are. */
-async function startCountingServer(transactions: string[][]): Promise<Server> {
+/** Refuses more than 1000 recipients in a transaction; its replies to what came in one piece are one piece, as Postfix's are. */
+async function startCountingServer(transactions: string[][], tooMany: string[]): Promise<Server> {
   const server = createServer((socket) => {
     let rest = "";
     const recipients: string[] = [];
     let isData = false;
     const reply = (line: string): string => {
       if (isData && line !== ".") return "";
-      if (line.startsWith("RCPT") && recipients.length === 1000) return "452 4.5.3 too many\r\n";
+      if (line.startsWith("RCPT") && recipients.length === 1000) {
+        tooMany.push(line);
+        return "452 4.5.3 too many\r\n";
+      }
       if (line.startsWith("RCPT TO:<refused")) return "550 5.1.1 nobody\r\n";
       if (line.startsWith("RCPT")) recipients.push(line.slice(9, -1));
       if (isData) transactions.push(recipients.splice(0));
@@ -277,9 +444,10 @@ async function startCountingServer(transactions: string[][]): Promise<Server> {
   return server;
 }
 
-test("100 000 recipients go to a server that takes 1000 at once, each with a verdict", async () => {
+test("100 000 recipients go to a server that takes 1000 at once, none one too many, each with a verdict", async () => {
   const transactions: string[][] = [];
-  const server = await startCountingServer(transactions);
+  const tooMany: string[] = [];
+  const server = await startCountingServer(transactions, tooMany);
   const paths = Array.from(
     { length: 100_000 },
     (_, index) => `${index % 1000 === 7 ? "refused" : "to"}${index}@x.example`,
@@ -296,6 +464,7 @@ test("100 000 recipients go to a server that takes 1000 at once, each with a ver
   );
   assert.deepEqual(wrong, []);
   assert.equal(transactions.length, 100);
+  assert.equal(tooMany.length, 0);
   assert.deepEqual(
     transactions.flat(),
     paths.filter((path) => path.startsWith("to")),

@@ -5,17 +5,19 @@ import { SmtpDelivery } from "./smtp-delivery.ts";
 
 /**
  * Delivers by SMTP, or LMTP, over connections that are opened when messages are ready and kept until `close()`. With one
- * connection, which is the default, receipts come in the order of the messages.
+ * connection, which is the default, receipts come in the order of the messages. `await using` closes it.
  *
  * @throws {SettingsError} naming the option that is not allowed.
  */
-export function smtpTransport(options: SmtpOptions): Transport {
+export function smtpTransport(options: SmtpOptions): Transport & AsyncDisposable {
   const pool = new SmtpPool(resolveOptions(options));
+  const close = (): Promise<void> => pool.close();
   return {
     deliver: (
       messages: Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>,
       options: DeliverOptions = {},
     ): AsyncIterable<Receipt> => new SmtpDelivery(pool, messages, options).receipts(),
-    close: () => pool.close(),
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }

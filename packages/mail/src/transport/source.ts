@@ -1,4 +1,5 @@
 import type { DeliverableMessage } from "../delivery.ts";
+import { SourceIterator } from "./source-iterator.ts";
 
 /** A message of the caller's, with its place there. */
 export interface Entry {
@@ -11,7 +12,7 @@ export interface Entry {
  * went away meanwhile, is there for the next.
  */
 export class MessageSource {
-  readonly #iterator: Iterator<DeliverableMessage> | AsyncIterator<DeliverableMessage>;
+  readonly #iterator: SourceIterator<DeliverableMessage>;
   readonly #lanes: number;
   #next: Promise<Entry | undefined> | undefined;
   #taken = 0;
@@ -21,7 +22,7 @@ export class MessageSource {
   failure: { readonly error: unknown } | undefined;
 
   constructor(messages: Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>, lanes: number) {
-    this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
+    this.#iterator = new SourceIterator(messages);
     this.#lanes = lanes;
   }
 
@@ -53,11 +54,11 @@ export class MessageSource {
     return undefined;
   }
 
-  /** Reads no further. Not awaited: a source that is waiting for something would keep the caller. */
+  /** Reads no further. */
   close(): void {
     if (this.#isOver) return;
     this.#end();
-    void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+    this.#iterator.leave();
   }
 
   #end(): void {

@@ -10,6 +10,7 @@ import { depth } from "../protocol/schedule.ts";
 import type { TransactionOutcome } from "../protocol/transaction.ts";
 import { Concurrency } from "./concurrency.ts";
 import type { MailObject, MailObjectCarrier, RecipientLimits } from "./mail-object.ts";
+import { MailQueue } from "./mail-queue.ts";
 import { whole } from "./option-value.ts";
 import { CONNECTION_LIMIT, type ResolvedSmtpOptions } from "./options.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -27,13 +28,15 @@ export class SmtpPool implements MailObjectCarrier {
   readonly #rate: RateLimit | undefined;
   readonly #sessions = new Set<SmtpSession>();
   readonly #openings = new Set<AbortController>();
-  #queue: MailObject[] = [];
+  readonly #queue = new MailQueue();
+  #isPumping = false;
   /** How many are under way; which, each says itself. */
   #underWay = 0;
   /** The domains that a session has seen, where the server limits them. */
   readonly #domains = new WeakMap<SmtpSession, Set<string>>();
   readonly #concurrency: Concurrency;
-  #closing: Promise<void> | undefined;
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
   #whenQuiet: (() => void) | undefined;
   #rateTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -63,33 +66,35 @@ export class SmtpPool implements MailObjectCarrier {
     return this.#concurrency.limit * (1 + depth(this.#options.schedule));
   }
 
+  /** Aborted by `close()`: whatever is handed over from then on fails. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /** Puts it at the end of those that wait. */
   submit(object: MailObject): void {
-    if (this.#closing !== undefined) return object.fail(closedError());
-    this.#queue.push(object);
+    if (this.closing.aborted) return object.fail(closedError());
+    this.#queue.add(object);
     this.#pump();
   }
 
   /** Takes it back: at once where it waits, and where it is under way, unless its end of data has left. */
   withdraw(object: MailObject, error: SmtpError): void {
     object.withdrawn ??= error;
-    const place = this.#queue.indexOf(object);
-    if (place >= 0) {
-      this.#queue.splice(place, 1);
-      object.fail(error);
-      if (this.#queue.length === 0) this.#stopWaiting();
-      return;
-    }
-    object.session?.withdraw(object, error);
+    if (!this.#queue.remove(object)) return object.session?.withdraw(object, error);
+    object.fail(error);
+    if (this.#queue.isEmpty) this.#stopWaiting();
   }
 
   /** Waits for what is under way, then ends every connection. What still waits is not sent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+    this.#closing.abort();
+    // Not at once: whoever is told what failed may call this too.
+    return (this.#closed ??= Promise.resolve().then(() => this.#close()));
   }
 
   async #close(): Promise<void> {
-    for (const object of this.#queue.splice(0)) object.fail(closedError());
+    for (const object of this.#queue.clear()) object.fail(closedError());
     this.#stopWaiting();
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
     clearTimeout(this.#idleTimer);
@@ -103,8 +108,19 @@ export class SmtpPool implements MailObjectCarrier {
     for (const opening of this.#openings) opening.abort();
   }
 
+  /** Hands over what waits. A verdict that comes at once asks for it anew, and is given it by the loop that runs. */
   #pump(): void {
-    while (this.#queue.length > 0) {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#handOver();
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #handOver(): void {
+    while (!this.#queue.isEmpty) {
       const session = this.#sessionWithRoom();
       if (session === undefined) return this.#grow();
       const wait = this.#rate?.take(performance.now()) ?? 0;
@@ -169,8 +185,9 @@ export class SmtpPool implements MailObjectCarrier {
       this.#moveOn(object, session, true);
     else {
       object.take(outcome);
-      if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#requeue(object);
-      else object.end(failed(outcome) ? session : undefined);
+      if (object.isOpen && this.#mayTryAgain(object, session, outcome)) this.#queue.add(object);
+      // A connection that was ended to take the message back did not fail.
+      else object.end(failed(outcome) && object.withdrawn === undefined ? session : undefined);
     }
     if (this.#underWay === 0) this.#whenQuiet?.();
     this.#pump();
@@ -182,14 +199,8 @@ export class SmtpPool implements MailObjectCarrier {
     if (ofMessages && !session.isFull) this.#profile.filled(session.accepted);
     session.isFull = true;
     this.#retire(session);
-    if (this.#closing !== undefined) object.fail(closedError());
-    else this.#requeue(object);
-  }
-
-  /** Puts it back to where it stood, before all that came later. */
-  #requeue(object: MailObject): void {
-    const place = this.#queue.findIndex(({ number }) => number > object.number);
-    this.#queue.splice(place === -1 ? this.#queue.length : place, 0, object);
+    if (this.closing.aborted) object.fail(closedError());
+    else this.#queue.add(object);
   }
 
   #learn(session: SmtpSession, { recipients, undecided, tooMany }: TransactionOutcome): void {
@@ -202,13 +213,13 @@ export class SmtpPool implements MailObjectCarrier {
   }
 
   #mayTryAgain(object: MailObject, session: SmtpSession, { undecided }: TransactionOutcome): boolean {
-    if (object.withdrawn !== undefined || this.#closing !== undefined) return false;
+    if (object.withdrawn !== undefined || this.closing.aborted) return false;
     return undecided !== "lost" || (session.verdicts > 0 && object.losses++ < LOSSES);
   }
 
   /** Opens another connection for what waits, where one is allowed. */
   #grow(): void {
-    if (this.#closing !== undefined || this.#sessions.size + this.#openings.size >= this.#concurrency.allowed) return;
+    if (this.closing.aborted || this.#sessions.size + this.#openings.size >= this.#concurrency.allowed) return;
     const opening = new AbortController();
     this.#openings.add(opening);
     void SmtpSession.open(this.#options, this.#profile.schedule, opening.signal).then(
@@ -230,14 +241,14 @@ export class SmtpPool implements MailObjectCarrier {
       onRoom: () => this.#onRoom(session),
       onEnd: (end) => this.#onEnd(session, end),
     });
-    if (this.#closing !== undefined) void session.quit();
+    if (this.closing.aborted) void session.quit();
     else this.#onRoom(session);
   }
 
   /** Without any connection left, it is the failure of the message that comes first; credentials are everyone's. */
   #onNotOpened(error: SmtpError): void {
     this.#concurrency.lose();
-    if (error instanceof AuthError) for (const object of this.#queue.splice(0)) object.fail(error, error);
+    if (error instanceof AuthError) for (const object of this.#queue.clear()) object.fail(error, error);
     else if (this.#sessions.size + this.#openings.size === 0) this.#queue.shift()?.fail(error, error);
   }
 

@@ -26,9 +26,10 @@ export interface SessionEnd {
 
 /** What was learned about a server from what it did, and is used from then on, for all connections to it. */
 export class ServerProfile {
-  readonly #wanted: Schedule;
+  /** The fastest of which it has not shown that it cannot follow. */
+  #fastest: Schedule;
   #schedule: Schedule;
-  /** How many messages are still to be accepted before the wanted schedule is tried again. */
+  /** How many messages are still to be accepted before the fastest schedule is tried again. */
   #probation = 0;
   /** After how many messages it ended the connection before this one. */
   #endedAfter: number | undefined;
@@ -42,7 +43,7 @@ export class ServerProfile {
   idle: number | undefined;
 
   constructor(options: ResolvedSmtpOptions) {
-    this.#wanted = options.schedule;
+    this.#fastest = options.schedule;
     this.#schedule = options.schedule;
     this.messages = options.messagesPerConnection ?? Number.POSITIVE_INFINITY;
     this.idle = options.idleTimeout;
@@ -54,13 +55,13 @@ export class ServerProfile {
   }
 
   accepted(): void {
-    if (this.#probation > 0 && --this.#probation === 0) this.#schedule = this.#wanted;
+    if (this.#probation > 0 && --this.#probation === 0) this.#schedule = this.#fastest;
   }
 
   /** It could not follow a schedule, and showed it by its replies: it never will. */
   outOfStep(schedule: Schedule): void {
+    this.#fastest = slowest(this.#fastest, slower(schedule));
     this.#fall(schedule);
-    this.#probation = 0;
   }
 
   /** It refused recipients behind so many that it took. */
@@ -93,9 +94,12 @@ export class ServerProfile {
   }
 
   #fall(schedule: Schedule): void {
-    const next = slower(schedule);
-    if (rank(next) < rank(this.#schedule)) this.#schedule = next;
+    this.#schedule = slowest(this.#schedule, slower(schedule));
   }
+}
+
+function slowest(one: Schedule, other: Schedule): Schedule {
+  return rank(other) < rank(one) ? other : one;
 }
 
 function rank(schedule: Schedule): number {

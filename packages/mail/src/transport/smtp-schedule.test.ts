@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  type Fault,
+  type FaultPlan,
+  type FaultServer,
+  refusesBehindDot,
+  startFaultServer,
+} from "../../../../test/peer/fault-server.ts";
+import { letterFor } from "../../../../test/peer/letter.ts";
+import type { SmtpOptions } from "../smtp/client/options.ts";
+import { smtpTransport } from "./smtp.ts";
+
+/** At the fourth MAIL of the connection, which brought messages to a verdict by then. */
+const at =
+  (connection: number, fault: Fault): FaultPlan =>
+  (step) =>
+    step.connection === connection && step.verb === "MAIL" && step.messages === 3 ? fault : undefined;
+
+const either =
+  (...plans: FaultPlan[]): FaultPlan =>
+  (step) =>
+    plans.map((plan) => plan(step)).find((fault) => fault !== undefined);
+
+const LOST: Fault = { kind: "close", done: false };
+const BREACH: Fault = { kind: "garbage", done: false };
+
+/** The schedule of each connection, by what came in one piece. */
+function schedulesOf({ connections, steps }: FaultServer): string[] {
+  return Array.from({ length: connections }, (_, index) => {
+    const own = steps.filter(({ connection }) => connection === index + 1);
+    if (own.some(({ verb }) => verb === "BDAT")) return "window";
+    if (own.some(({ behindDot }) => behindDot)) return "across";
+    return own.some(({ inGroup }) => inGroup) ? "grouped" : "lockstep";
+  });
+}
+
+/** What the first connections have, each of 50 messages but for those that go wrong. */
+const ROWS: Readonly<
+  Record<string, readonly [pipelining: SmtpOptions["pipelining"], plan: FaultPlan, schedules: readonly string[]]>
+> = {
+  "a lost connection: one step slower, until 100 messages were accepted": [
+    "auto",
+    at(1, LOST),
+    ["across", "grouped", "grouped", "across"],
+  ],
+  "the same of a window": [{ bdatWindow: 4 }, at(1, LOST), ["window", "across", "across", "window"]],
+  "the same of a group": ["grouped", at(1, LOST), ["grouped", "lockstep", "lockstep", "grouped"]],
+  "octets that break the protocol: one step slower for good": [
+    "auto",
+    at(1, BREACH),
+    ["across", "grouped", "grouped", "grouped"],
+  ],
+  "503 behind a dot: one step slower for good": [
+    "auto",
+    (step) => (step.connection === 1 ? refusesBehindDot(step) : undefined),
+    ["across", "grouped", "grouped", "grouped"],
+  ],
+  "behind a fall for good, a lost connection falls from there and comes back to there": [
+    "auto",
+    either(at(1, BREACH), at(2, LOST)),
+    ["across", "grouped", "lockstep", "lockstep", "grouped"],
+  ],
+  "in a fall for a while, one for good stays": [
+    "auto",
+    either(at(1, LOST), at(2, BREACH)),
+    ["across", "grouped", "lockstep", "lockstep", "lockstep"],
+  ],
+};
+
+describe("what goes wrong makes the transport slower, from the next connection on", { concurrency: 4 }, () => {
+  for (const [name, [pipelining, plan, schedules]] of Object.entries(ROWS)) {
+    test(name, async () => {
+      await using server = await startFaultServer({ plan });
+      await using transport = smtpTransport({
+        host: "127.0.0.1",
+        port: server.port,
+        pipelining,
+        messagesPerConnection: 50,
+      });
+      const letters = Array.from({ length: 50 * schedules.length }, (_, index) => letterFor(`letter${index}`));
+      await Array.fromAsync(transport.deliver(letters));
+      assert.deepEqual(schedulesOf(server).slice(0, schedules.length), schedules);
+    });
+  }
+});
