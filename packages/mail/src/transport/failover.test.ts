@@ -51,6 +51,34 @@ test("where nobody listens, the next takes over, under the caller's indexes", as
   );
 });
 
+test("close() ends a delivery whose source would never end", async () => {
+  for (const over of [failover, roundRobin]) {
+    await using one = await startFaultServer();
+    await using other = await startFaultServer();
+    const transport = over(server(one.port), server(other.port));
+    let isLeft = false;
+    async function* source(): AsyncGenerator<Message> {
+      try {
+        for (let index = 0; ; index++) yield message(`to${index}@example.com`);
+      } finally {
+        isLeft = true;
+      }
+    }
+    let closed: Promise<void> | undefined;
+    const receipts: Receipt[] = [];
+    for await (const receipt of transport.deliver(source())) {
+      receipts.push(receipt);
+      closed ??= transport.close();
+    }
+    await closed;
+    assert.ok(isLeft && receipts.length < 30, `${receipts.length} receipts`);
+    assert.equal(
+      one.accepted.length + other.accepted.length,
+      statuses(receipts).filter((each) => each === "accepted").length,
+    );
+  }
+});
+
 test("a server that goes away before an end of data: each message is accepted once, by one or the other", async () => {
   for (const verb of ["MAIL", "RCPT", "DATA"]) {
     let taken = 0;

@@ -14,10 +14,10 @@ import { MessageSource } from "./source.ts";
  * @throws {SettingsError} when there is no transport, or an option is not allowed.
  */
 export function failover(...given: MembersAndOptions): Transport {
-  const { members, retryAfter } = membersOf(given);
+  const over = overOf(given);
   return {
-    deliver: (messages, options = {}) => deliverOver(members, 1, retryAfter, messages, options),
-    close: () => closeAll(members),
+    deliver: (messages, options = {}) => deliverOver(over, over.members, 1, messages, options),
+    close: () => close(over),
   };
 }
 
@@ -28,23 +28,39 @@ export function failover(...given: MembersAndOptions): Transport {
  * @throws {SettingsError} when there is no transport, or an option is not allowed.
  */
 export function roundRobin(...given: MembersAndOptions): Transport {
-  const { members, retryAfter } = membersOf(given);
+  const over = overOf(given);
+  const { members } = over;
   let start = 0;
   return {
     deliver: (messages, options = {}) => {
       const ordered = [...members.slice(start), ...members.slice(0, start)];
       start = (start + 1) % members.length;
-      return deliverOver(ordered, members.length, retryAfter, messages, options);
+      return deliverOver(over, ordered, members.length, messages, options);
     },
-    close: () => closeAll(members),
+    close: () => close(over),
   };
+}
+
+/** What the deliveries of one transport share. */
+interface Over extends ReturnType<typeof membersOf> {
+  readonly closing: AbortController;
+}
+
+function overOf(given: MembersAndOptions): Over {
+  return { ...membersOf(given), closing: new AbortController() };
+}
+
+/** What the members have under way is theirs to finish; nothing else is read for them. */
+function close({ members, closing }: Over): Promise<void> {
+  closing.abort();
+  return closeAll(members);
 }
 
 /** Messages go to so many lanes in turn, and their receipts come back as they come. */
 async function* deliverOver(
+  { retryAfter, closing }: Over,
   members: readonly Member[],
   count: number,
-  retryAfter: number,
   messages: Iterable<DeliverableMessage> | AsyncIterable<DeliverableMessage>,
   { signal, beforeEndOfData, connections }: DeliverOptions,
 ): AsyncGenerator<Receipt> {
@@ -65,6 +81,8 @@ async function* deliverOver(
   const untried: Receipt[] = [];
   if (signal?.aborted === true) stop();
   signal?.addEventListener("abort", stop);
+  const onClosing = (): void => source.close();
+  closing.signal.addEventListener("abort", onClosing);
   try {
     for await (const receipt of merged(lanes, stop)) {
       if (ending !== undefined && isUntried(receipt)) untried.push(receipt);
@@ -76,6 +94,7 @@ async function* deliverOver(
     for (const receipt of untried) if (receipt.index < highest) yield receipt;
   } finally {
     signal?.removeEventListener("abort", stop);
+    closing.signal.removeEventListener("abort", onClosing);
     stop();
   }
   if (source.failure !== undefined) throw source.failure.error;

@@ -51,6 +51,12 @@ const ROWS: Readonly<
     at(1, BREACH),
     ["across", "grouped", "grouped", "grouped"],
   ],
+  "RSET refused, though all before it was accepted: one step slower for good": [
+    "auto",
+    ({ connection, verb, messages }) =>
+      connection === 1 && verb === "RSET" && messages === 3 ? { kind: "reply", text: "502 5.5.1 no RSET" } : undefined,
+    ["across", "grouped", "grouped", "grouped"],
+  ],
   "503 behind a dot: one step slower for good": [
     "auto",
     (step) => (step.connection === 1 ? refusesBehindDot(step) : undefined),
@@ -83,4 +89,17 @@ describe("what goes wrong makes the transport slower, from the next connection o
       assert.deepEqual(schedulesOf(server).slice(0, schedules.length), schedules);
     });
   }
+
+  test("a connection that was ended here shows nothing of the server", async () => {
+    await using server = await startFaultServer({ keywords: ["PIPELINING", "SIZE 1000"] });
+    await using transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+    async function* open(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from("0123456\r\n".repeat(200));
+    }
+    const large = { ...letterFor("large"), streaming: { size: undefined, eightBit: false, smtpUtf8: false, open } };
+    const letters = Array.from({ length: 9 }, (_, index) => letterFor(`letter${index}`));
+    const receipts = await Array.fromAsync(transport.deliver([letterFor("first"), large, ...letters]));
+    assert.deepEqual([receipts[1]?.status, receipts.at(-1)?.status], ["refused", "accepted"]);
+    assert.deepEqual(schedulesOf(server), ["across", "across"]);
+  });
 });

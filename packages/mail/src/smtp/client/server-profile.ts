@@ -14,7 +14,7 @@ const IDLE_SHARE = 0.8;
 
 /** How a session came to its end. */
 export interface SessionEnd {
-  /** Undefined: it was ended here, in peace. */
+  /** Undefined: it was ended here. */
   readonly error: SmtpError | undefined;
   readonly schedule: Schedule;
   /** How many transactions came to a verdict, and how many to an acceptance. */
@@ -70,8 +70,11 @@ export class ServerProfile {
   }
 
   ended({ error, schedule, verdicts, accepted, idle }: SessionEnd): void {
-    if (error === undefined || error.code === "aborted") return;
+    if (error === undefined) return;
     if (idle !== undefined) return this.#endedIdle(idle);
+    // Where messages were refused before, it may be Exim, which has had enough of RSETs behind them.
+    const isStumped = error.verb === "RSET" && error.reply?.code !== 421 && verdicts === accepted;
+    if (isStumped) return this.outOfStep(schedule);
     // Postfix and Exim end a session after so many refusals: that is no limit of messages.
     if (error.reply !== undefined) return verdicts === accepted ? this.filled(accepted) : undefined;
     if (error.code === "protocol") return this.outOfStep(schedule);

@@ -1,9 +1,9 @@
-import type { RecipientOutcome } from "../../delivery.ts";
 import { SmtpError } from "../../errors.ts";
 import { LocalProtocolError } from "../protocol/command.ts";
 import { type Extensions, NO_EXTENSIONS } from "../protocol/extension.ts";
 import { allowedSchedule, type Schedule } from "../protocol/schedule.ts";
-import { exceeds, tooLarge, type TransactionOutcome, type TransactionRequest } from "../protocol/transaction.ts";
+import { alike, exceeds, lastWord, tooLarge, type TransactionOutcome } from "../protocol/transaction.ts";
+import type { TransactionRequest } from "../protocol/transaction.ts";
 import { canonical } from "../protocol/transparency.ts";
 import { BLOCK_OCTETS, blocksOf, contentError } from "./content.ts";
 import { publishConnection } from "./diagnostics.ts";
@@ -50,6 +50,8 @@ export class SmtpSession {
   /** Whose content could not be sent, for a reason that is not the connection's. */
   #culprit: Delivery | undefined;
   #isStreaming = false;
+  /** It was ended here, for a reason that is not the server's. */
+  #isGivenUp = false;
   /** Given up, once what is in doubt has its verdict. */
   #givenUp: SmtpError | undefined;
   /** Deliveries that began and are not settled. */
@@ -78,7 +80,7 @@ export class SmtpSession {
    */
   static async open(options: ResolvedSmtpOptions, schedule: Schedule, signal?: AbortSignal): Promise<SmtpSession> {
     const session = new SmtpSession(options, schedule, await openChannel(options, signal));
-    const onAbort = (): void => session.#dialogue.giveUp(aborted(signal));
+    const onAbort = (): void => session.#giveUp(aborted(signal));
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
     try {
@@ -159,14 +161,14 @@ export class SmtpSession {
     } catch (cause) {
       if (!(cause instanceof LocalProtocolError)) throw cause;
       const error = new SmtpError("bad-value", `the envelope can be no command: ${cause.message}`, { cause });
-      return this.#settle(delivery, { recipients: recipientsOf(delivery, "refused"), error });
+      return this.#settle(delivery, { recipients: alike(delivery, "refused"), error });
     }
     if (this.hasRoom) this.#listener?.onRoom();
   }
 
   /** It did not begin, since the connection ended before, or it may not leave. */
   #lose(delivery: Delivery, error: SmtpError): void {
-    const recipients = recipientsOf(delivery, "deferred");
+    const recipients = alike(delivery, "deferred");
     this.#settle(delivery, { recipients, error, ...(error.code !== "aborted" && { undecided: "lost" as const }) });
   }
 
@@ -177,14 +179,19 @@ export class SmtpSession {
   withdraw(delivery: Delivery, error: SmtpError): void {
     const { connection } = this.#dialogue;
     if (connection.isTerminated(delivery)) return;
-    if (!connection.isInDoubt) return this.#dialogue.giveUp(error);
+    if (!connection.isInDoubt) return this.#giveUp(error);
     this.#givenUp ??= error;
   }
 
   /** Ends the session: QUIT, whose reply is not awaited, then the connection. */
   async quit(): Promise<void> {
     if (this.#dialogue.connection.isIdle) await this.#dialogue.quit();
-    else this.#dialogue.giveUp(new SmtpError("aborted", "the session was ended"));
+    else this.#giveUp(new SmtpError("aborted", "the session was ended"));
+  }
+
+  #giveUp(error: SmtpError): void {
+    this.#isGivenUp = true;
+    this.#dialogue.giveUp(error);
   }
 
   #onOutput(output: SessionOutput<Delivery>): void {
@@ -206,12 +213,12 @@ export class SmtpSession {
   }
 
   #onDone(delivery: Delivery, given: TransactionOutcome): void {
-    const outcome = delivery === this.#culprit ? decided(given) : given;
+    const outcome = delivery === this.#culprit ? lastWord(given) : given;
     const isVerdict = outcome.undecided === undefined && outcome.recipients.every(({ status }) => status !== "unknown");
     if (isVerdict) this.verdicts++;
     this.#settle(delivery, outcome);
     const { isInDoubt, isClosed } = this.#dialogue.connection;
-    if (this.#givenUp !== undefined && !isInDoubt && !isClosed) this.#dialogue.giveUp(this.#givenUp);
+    if (this.#givenUp !== undefined && !isInDoubt && !isClosed) this.#giveUp(this.#givenUp);
     else if (this.hasRoom) this.#listener?.onRoom();
   }
 
@@ -229,7 +236,7 @@ export class SmtpSession {
     this.#isOver = true;
     this.#publish("ended", error);
     const { schedule, verdicts, accepted, idleTime: idle } = this;
-    this.#listener?.onEnd({ error, schedule, verdicts, accepted, idle });
+    this.#listener?.onEnd({ error: this.#isGivenUp ? undefined : error, schedule, verdicts, accepted, idle });
   }
 
   #onContentNeeded(delivery: Delivery): void {
@@ -285,15 +292,6 @@ export class SmtpSession {
   /** After 354 a message cannot be taken back but by ending the connection. */
   #blame(delivery: Delivery, error: SmtpError): void {
     this.#culprit = delivery;
-    this.#dialogue.giveUp(error);
+    this.#giveUp(error);
   }
-}
-
-function recipientsOf({ envelope }: Delivery, status: "refused" | "deferred"): RecipientOutcome[] {
-  return envelope.forwardPaths.map((address) => ({ address, status }));
-}
-
-/** The outcome as the last word. */
-function decided({ recipients, reply, phase, error }: TransactionOutcome): TransactionOutcome {
-  return { recipients, ...(reply && { reply }), ...(phase && { phase }), ...(error && { error }) };
 }

@@ -17,7 +17,14 @@ import type { Pipeline, Step } from "./pipeline.ts";
 import { isIntermediate, isPositive, refusal, unexpected } from "./reply.ts";
 import { allowedSchedule, depth, type Schedule, slower } from "./schedule.ts";
 import type { ConnectionOptions } from "./session-initiation.ts";
-import { type Closing, lacking, Transaction, transactionCommands, type TransactionRequest } from "./transaction.ts";
+import {
+  alike,
+  type Closing,
+  lacking,
+  Transaction,
+  transactionCommands,
+  type TransactionRequest,
+} from "./transaction.ts";
 import { TransparencyEncoder } from "./transparency.ts";
 
 const RSET = command("RSET", "RSET");
@@ -85,7 +92,7 @@ export class MailTransactions<Request extends TransactionRequest> {
     if (request.envelope.forwardPaths.length === 0) throw new LocalProtocolError("an envelope without recipients");
     const error = lacking(request, this.#extensions);
     if (error !== undefined) {
-      const recipients = request.envelope.forwardPaths.map((address) => ({ address, status: "refused" as const }));
+      const recipients = alike(request, "refused");
       return this.#pipeline.emit({ type: "done", request, outcome: { recipients, error } });
     }
     const isBehind = this.#transactions.length > 0;

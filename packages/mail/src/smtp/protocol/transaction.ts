@@ -36,6 +36,16 @@ export interface TransactionOutcome {
   readonly tooMany?: readonly number[];
 }
 
+/** The outcome of each recipient where it is the same, and no reply decided it. */
+export function alike({ envelope }: TransactionRequest, status: "refused" | "deferred"): RecipientOutcome[] {
+  return envelope.forwardPaths.map((address) => ({ address, status }));
+}
+
+/** The outcome without a word of trying again. */
+export function lastWord({ recipients, reply, phase, error }: TransactionOutcome): TransactionOutcome {
+  return { recipients, ...(reply && { reply }), ...(phase && { phase }), ...(error && { error }) };
+}
+
 /** A reply that decides for a whole transaction, and what it answered. */
 export interface Closing {
   readonly reply: Reply;
