@@ -73,6 +73,7 @@ class ModelServer {
   misreadChunk = false;
   /** Octets of a chunk that are still to be read as commands. */
   #misread = 0;
+  refusedContent = false;
   /** RSET was refused, so that a sender may be wrong by the server's own doing. */
   refusedReset = false;
   readonly accepted: Accepted[] = [];
@@ -96,7 +97,10 @@ class ModelServer {
 
   #readContent(): boolean {
     const end = this.#input.startsWith(".\r\n") ? 0 : this.#input.indexOf("\r\n.\r\n") + 2;
-    if (end === 1) return false;
+    if (end === 1) {
+      this.#refuseContent();
+      return false;
+    }
     const content = this.#input.slice(0, end).replace(/^\./gm, "");
     this.#input = this.#input.slice(end + 3);
     this.#mode = "commands";
@@ -104,6 +108,14 @@ class ModelServer {
     this.#last = "";
     this.#finish("end-of-data", content);
     return true;
+  }
+
+  /** It has seen enough of it: a reply that nobody asked for, and then it is gone. */
+  #refuseContent(): void {
+    if (this.#input === "" || this.#dice() >= this.#traits.trouble / 4) return;
+    this.#say(TROUBLE[this.#dice() % TROUBLE.length] ?? "");
+    this.isClosed = true;
+    this.refusedContent = true;
   }
 
   /** By SMTP one verdict, by LMTP one for each recipient. */
@@ -463,7 +475,7 @@ const scene = fc.record({
 });
 
 /** How often the interesting things happened, so that the test is known to see them. */
-const seen = { accepted: 0, unknown: 0, outOfStep: 0, again: 0 };
+const seen = { accepted: 0, unknown: 0, outOfStep: 0, again: 0, refusedContent: 0 };
 
 test(`random servers: nothing hangs, nothing is thrown, the verdicts are the server's (POSTHASTE_SEED=${SEED})`, () => {
   fc.assert(
@@ -471,6 +483,7 @@ test(`random servers: nothing hangs, nothing is thrown, the verdicts are the ser
       const play = new Play(each);
       play.run();
       checkServer(play);
+      if (play.server.refusedContent) seen.refusedContent++;
       for (const item of play.items) {
         checkItem(item, play);
         const statuses = item.outcomes.flatMap(({ recipients }) => recipients.map(({ status }) => status));
