@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { before, describe, test } from "node:test";
 import { localhostCertificate } from "../../../../test/peer/certificate.ts";
+import { startFaultServer } from "../../../../test/peer/fault-server.ts";
 import { startScriptedServer, type ScriptedServer } from "../../../../test/peer/scripted-server.ts";
 import type { DeliverableMessage, Receipt } from "../delivery.ts";
 import { SmtpError } from "../errors.ts";
+import { CHANNELS } from "../smtp/client/diagnostics.ts";
 import type { SmtpOptions } from "../smtp/client/options.ts";
 import { smtpTransport } from "./smtp.ts";
 
@@ -121,6 +124,58 @@ describe("an abort ends the wait for whatever it is at once, with the connection
     await transport.close();
     await server.quiet();
   });
+});
+
+test("whoever is told what happens may abort there: each message has one receipt, and that is true", async () => {
+  for (const pipelining of ["auto", "grouped", { bdatWindow: 3 }] as const) {
+    for (const channel of [CHANNELS.reply, CHANNELS.verdict, CHANNELS.command]) {
+      for (let at = 1, isOver = false; !isOver && at < 40; at++) {
+        await using server = await startFaultServer({ keywords: ["PIPELINING", "CHUNKING"] });
+        await using transport = smtpTransport({ host: "127.0.0.1", port: server.port, pipelining });
+        const controller = new AbortController();
+        let told = 0;
+        const listener = (): void => void (++told === at && controller.abort());
+        subscribe(channel, listener);
+        const receipts = await Array.fromAsync(transport.deliver(mixed(), { signal: controller.signal }));
+        unsubscribe(channel, listener);
+        isOver = told < at;
+        const name = `${JSON.stringify(pipelining)}, ${channel}, ${at}`;
+        const indexes = receipts.map(({ index }) => index);
+        assert.deepEqual(indexes, [...new Set(indexes)], name);
+        for (const { address, status } of receipts.flatMap(({ recipients }) => recipients)) {
+          const isTaken = server.accepted.some(({ forwardPaths }) => forwardPaths.includes(address));
+          if (status !== "unknown") assert.equal(status === "accepted", isTaken, `${name}: ${address} ${status}`);
+        }
+      }
+    }
+  }
+});
+
+/** Some have a recipient who is refused, some all of them, and some what the server does not take. */
+function mixed(): DeliverableMessage[] {
+  return Array.from({ length: 6 }, (_, number) => {
+    const forwardPaths = [...(number === 2 ? [] : [`to${number}@example.com`]), `refused${number}@example.com`];
+    const envelope = { reversePath: `from${number}@example.com`, forwardPaths };
+    const content = Buffer.from(number % 3 === 1 ? "Subject: x\r\n\r\n\u00e4\r\n" : "Subject: x\r\n\r\ny\r\n");
+    return { messageId: `<${number}@example.com>`, envelope: () => envelope, toBytes: () => content };
+  });
+}
+
+test("a message that aborts the delivery while it is rendered does not leave", async () => {
+  await using server = await startFaultServer();
+  await using transport = smtpTransport({ host: "127.0.0.1", port: server.port });
+  const controller = new AbortController();
+  const last = letter(1);
+  const aborting = {
+    ...last,
+    toBytes: () => {
+      controller.abort();
+      return last.toBytes();
+    },
+  };
+  const receipts = await Array.fromAsync(transport.deliver([letter(0), aborting], { signal: controller.signal }));
+  assert.deepEqual(summary(receipts), ["deferred aborted", "deferred aborted"]);
+  assert.equal(server.accepted.length, 0);
 });
 
 describe("close() ends what has not begun, waits for what has, and leaves no connection", { concurrency: 8 }, () => {

@@ -49,6 +49,8 @@ export class SmtpDelivery implements MailObjectOwner {
   #highest = -1;
   /** What ended it before its time, and the messages that were not tried because of it. */
   #ending: SmtpError | undefined;
+  /** Why nothing more may leave. */
+  #withdrawn: SmtpError | undefined;
   readonly #untried: Receipt[] = [];
   #wake = (): void => undefined;
 
@@ -145,7 +147,9 @@ export class SmtpDelivery implements MailObjectOwner {
     const object = new MailObject(rendered, this);
     if (this.#options.beforeEndOfData === undefined) object.leave = null;
     this.#underWay.push(object);
-    this.#pool.submit(object);
+    // A message may abort the delivery while it is rendered.
+    if (this.#withdrawn === undefined) this.#pool.submit(object);
+    else object.fail(this.#withdrawn);
   }
 
   /** Asks whether the end of data may leave: of this message and of those behind it that are ready, at once. */
@@ -227,6 +231,7 @@ export class SmtpDelivery implements MailObjectOwner {
 
   /** Nobody wants it to go on: what is past its end of data is finished, all else is deferred. */
   #withdraw(error: SmtpError): void {
+    this.#withdrawn ??= error;
     this.#stopReading();
     for (const object of [...this.#underWay]) this.#pool.withdraw(object, error);
   }

@@ -44,6 +44,11 @@ const ROWS: Readonly<
     at(1, LOST),
     ["across", "grouped", "grouped", "across"],
   ],
+  "the same where the reply to RSET was owed": [
+    "auto",
+    ({ connection, verb, messages }) => (connection === 1 && verb === "RSET" && messages === 3 ? LOST : undefined),
+    ["across", "grouped", "grouped", "across"],
+  ],
   "the same of a window": [{ bdatWindow: 4 }, at(1, LOST), ["window", "across", "across", "window"]],
   "the same of a group": ["grouped", at(1, LOST), ["grouped", "lockstep", "lockstep", "grouped"]],
   "octets that break the protocol: one step slower for good": [

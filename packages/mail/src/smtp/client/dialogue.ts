@@ -114,11 +114,11 @@ export class Dialogue<Request extends TransactionRequest> {
    * later. A write to a connection that was reset fails, and Node throws away the replies that lie before the reset,
    * among them the verdict of a message that was accepted.
    */
-  async caughtUp(act: () => void): Promise<void> {
+  caughtUp(act: () => void): void {
     if (this.#isCaughtUp) return act();
     // The first is still in this turn, before the system is asked what has come.
-    await this.hold(setImmediate().then(() => setImmediate()));
-    this.#inStep(act);
+    const twoTurns = setImmediate().then(() => setImmediate());
+    this.hold(twoTurns, () => this.#inStep(act));
   }
 
   #inStep(act: () => void): void {
@@ -202,16 +202,24 @@ export class Dialogue<Request extends TransactionRequest> {
     else this.#channel.unref?.();
   }
 
-  /** Waits for leave to go on. */
-  async hold(leave: Promise<void>): Promise<void> {
+  /** Waits for leave to go on, and then goes on in the same turn, so that nothing that came later gets in between. */
+  hold(leave: Promise<void>, act: () => void, refuse: (cause: unknown) => void = () => undefined): void {
     this.#held++;
     this.#watch();
-    try {
-      await leave;
-    } finally {
+    const release = (): void => {
       this.#held--;
       this.#watch();
-    }
+    };
+    void leave.then(
+      () => {
+        release();
+        act();
+      },
+      (cause: unknown) => {
+        release();
+        refuse(cause);
+      },
+    );
   }
 
   /** Resolves when the peer took what was written, or the connection is over. */
@@ -231,10 +239,10 @@ export class Dialogue<Request extends TransactionRequest> {
 
   /** What the peer owes; nothing while the content has yet to come, or somebody's leave to go on. */
   get #owed(): Verb | undefined {
-    if (this.isHeld) return undefined;
     if (this.#isResponding) return "AUTH";
     const { awaiting } = this.connection;
-    return awaiting === "content" && this.#channel.writableLength === 0 ? undefined : awaiting;
+    const isOurs = this.isHeld || this.#channel.writableLength === 0;
+    return awaiting === "content" && isOurs ? undefined : awaiting;
   }
 
   #watch(): void {

@@ -1,7 +1,8 @@
 import type { Envelope, RecipientOutcome } from "../../delivery.ts";
 import type { SmtpError } from "../../errors.ts";
 import type { TransactionOutcome } from "../protocol/transaction.ts";
-import type { Delivery, SmtpSession } from "./session.ts";
+import type { Delivery } from "./delivery.ts";
+import type { SmtpSession } from "./session.ts";
 
 /** What a server takes of recipients (RFC 9422). */
 export interface RecipientLimits {

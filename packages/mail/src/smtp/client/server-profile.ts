@@ -72,11 +72,11 @@ export class ServerProfile {
   ended({ error, schedule, verdicts, accepted, idle }: SessionEnd): void {
     if (error === undefined) return;
     if (idle !== undefined) return this.#endedIdle(idle);
-    // Where messages were refused before, it may be Exim, which has had enough of RSETs behind them.
-    const isStumped = error.verb === "RSET" && error.reply?.code !== 421 && verdicts === accepted;
-    if (isStumped) return this.outOfStep(schedule);
-    // Postfix and Exim end a session after so many refusals: that is no limit of messages.
-    if (error.reply !== undefined) return verdicts === accepted ? this.filled(accepted) : undefined;
+    if (error.reply !== undefined) {
+      // Postfix and Exim end a session after so many refusals, Exim by its reply to RSET: that is no limit of messages.
+      if (verdicts !== accepted) return;
+      return error.verb === "RSET" && error.reply.code !== 421 ? this.outOfStep(schedule) : this.filled(accepted);
+    }
     if (error.code === "protocol") return this.outOfStep(schedule);
     this.#fall(schedule);
     this.#probation = PROBATION;

@@ -3,25 +3,14 @@ import { LocalProtocolError } from "../protocol/command.ts";
 import { type Extensions, NO_EXTENSIONS } from "../protocol/extension.ts";
 import { allowedSchedule, type Schedule } from "../protocol/schedule.ts";
 import { alike, exceeds, lastWord, tooLarge, type TransactionOutcome } from "../protocol/transaction.ts";
-import type { TransactionRequest } from "../protocol/transaction.ts";
 import { canonical } from "../protocol/transparency.ts";
-import { BLOCK_OCTETS, blocksOf, contentError } from "./content.ts";
+import { BLOCK_OCTETS, blocksOf, CHUNK_OCTETS, contentError } from "./content.ts";
+import type { Delivery } from "./delivery.ts";
 import { publishConnection } from "./diagnostics.ts";
 import { Dialogue, type SessionOutput } from "./dialogue.ts";
 import type { ResolvedSmtpOptions } from "./options.ts";
 import type { SessionEnd } from "./server-profile.ts";
 import { aborted, type Channel, openChannel } from "./socket.ts";
-
-/** One mail transaction that a session carries out. */
-export interface Delivery extends TransactionRequest {
-  readonly content: Uint8Array | (() => AsyncIterable<Uint8Array>);
-  /** Set by the session, where the content goes by BDAT. */
-  chunk?: Uint8Array | undefined;
-  /** Whether its end of data may leave: undefined where it may, else what is to be awaited. */
-  mark(): Promise<void> | undefined;
-  /** What became of it. Called once. */
-  settle(outcome: TransactionOutcome, session: SmtpSession): void;
-}
 
 /** What a session tells whoever uses it. */
 export interface SessionListener {
@@ -136,25 +125,34 @@ export class SmtpSession {
     if (this.#underWay++ === 0) this.#dialogue.keepAlive(true);
     this.#idleSince = undefined;
     this.begun++;
-    if (this.#dialogue.connection.isInDoubt) void this.#dialogue.caughtUp(() => this.#prepare(delivery));
-    else this.#prepare(delivery);
+    this.#whenCaughtUp(() => this.#prepare(delivery));
+  }
+
+  /** A connection in doubt may have been reset, and the verdict lie before that: see {@link Dialogue.caughtUp}. */
+  #whenCaughtUp(act: () => void): void {
+    if (this.#dialogue.connection.isInDoubt) this.#dialogue.caughtUp(act);
+    else act();
   }
 
   #prepare(delivery: Delivery): void {
     const { content } = delivery;
-    if (!this.#dialogue.connection.takesChunks || !(content instanceof Uint8Array)) return this.#begin(delivery);
+    const isChunk = content instanceof Uint8Array && content.length <= CHUNK_OCTETS;
+    if (!this.#dialogue.connection.takesChunks || !isChunk) return this.#begin(delivery);
     // A chunk leaves with its envelope, so its leave is asked before.
     delivery.chunk = canonical(content);
     const marking = delivery.mark();
     if (marking === undefined) return this.#begin(delivery);
-    void this.#dialogue.hold(marking).then(
-      () => this.#begin(delivery),
+    this.#dialogue.hold(
+      marking,
+      () => this.#whenCaughtUp(() => this.#begin(delivery)),
       (cause: unknown) => this.#lose(delivery, new SmtpError("aborted", HELD_BACK, { cause })),
     );
   }
 
   #begin(delivery: Delivery): void {
     const { connection } = this.#dialogue;
+    // Taken back while it waited: nothing of it leaves.
+    if (this.#givenUp !== undefined) return this.#lose(delivery, this.#givenUp);
     if (!connection.hasRoom) return this.#lose(delivery, this.#failure ?? connection.lost("the connection ended"));
     try {
       this.#dialogue.perform(connection.deliver(delivery));
@@ -244,7 +242,8 @@ export class SmtpSession {
     if (this.#dialogue.connection.awaiting !== "content") return;
     const marking = delivery.mark();
     if (marking === undefined) return this.#sendContent(delivery);
-    void this.#dialogue.hold(marking).then(
+    this.#dialogue.hold(
+      marking,
       () => this.#sendContent(delivery),
       (cause: unknown) => this.#blame(delivery, new SmtpError("aborted", HELD_BACK, { cause })),
     );
@@ -262,6 +261,8 @@ export class SmtpSession {
   /** The last piece, the end of data, and with them the envelope of the next message, if there is one. */
   #finishContent(last?: Uint8Array): void {
     this.#listener?.onRoom();
+    // Whoever is told the verdict of what was handed over there may abort.
+    if (this.#dialogue.connection.awaiting !== "content") return;
     this.#dialogue.perform(this.#dialogue.connection.endOfContent(last));
     if (this.hasRoom) this.#listener?.onRoom();
   }

@@ -46,6 +46,8 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
   /** From `ready` on. */
   #mail: MailTransactions<Request> | undefined;
   #isClosed = false;
+  /** The content came to its end when its refusal had begun to come: neither a dot nor anything else leaves any more. */
+  #awaitsRefusal = false;
   /** How many replies came so far: what came of the next one is no progress yet. */
   replies = 0;
 
@@ -71,6 +73,7 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
   /** What the peer owes, for the driver's timer. */
   get awaiting(): Verb | undefined {
     if (this.#isClosed) return undefined;
+    if (this.#awaitsRefusal) return "end-of-data";
     return this.#pipeline.awaiting ?? (this.#mail?.awaitsContent === true ? "content" : undefined);
   }
 
@@ -85,7 +88,7 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
 
   /** Whether `deliver` may be called: the schedule has room for another transaction. */
   get hasRoom(): boolean {
-    return !this.#isClosed && this.#mail?.hasRoom === true;
+    return !this.#isClosed && !this.#awaitsRefusal && this.#mail?.hasRoom === true;
   }
 
   /** Whether the content of messages that are bytes is to be handed over as a chunk. */
@@ -124,6 +127,8 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
       const verb = step?.command.verb ?? "content";
       const reply = this.#initiation.masked(verb, said);
       this.#observer?.reply(verb, reply);
+      // Whoever is shown it may abort, and then each transaction has its outcome already.
+      if (this.#isClosed) return;
       if (step === undefined) this.#refuseContent(reply);
       // A challenge may hold by chance what was presented, as "Password:" in base64 holds the user "Pas".
       else this.#answer(step, verb === "AUTH" && said.code === 334 ? said : reply);
@@ -195,13 +200,17 @@ export class ClientConnection<Request extends TransactionRequest = TransactionRe
   /** The last piece, the end of data, and behind it in the same write what the schedule lets follow. */
   endOfContent(last?: Uint8Array): Output<Request>[] {
     const transactions = this.#transactions("endOfContent");
+    // A server that answered the dot too would have that answer taken for the reply to what stands behind it.
+    this.#awaitsRefusal = transactions.awaitsContent && !this.#reader.isEmpty;
+    if (this.#awaitsRefusal) return this.#pipeline.flush();
     if (last !== undefined) transactions.content(last);
     transactions.endOfContent();
     return this.#pipeline.flush();
   }
 
   #transactions(call: string): MailTransactions<Request> {
-    if (this.#isClosed || this.#mail === undefined) throw new LocalProtocolError(`${call}: the session takes no mail`);
+    if (this.#isClosed || this.#awaitsRefusal || this.#mail === undefined)
+      throw new LocalProtocolError(`${call}: the session takes no mail`);
     return this.#mail;
   }
 

@@ -205,6 +205,16 @@ S: 552 for all
 = failed connection-lost`,
   },
   {
+    name: "a refusal in the middle of the content is the first recipient's, and the others' message surely did not leave",
+    options,
+    text: `${CONTENT}
+> piece Hello
+C: Hello (no line end)
+S: 552 b is full
+= done b@x:refused(552 end-of-data) c@x:refused(550 RCPT) d@x:deferred [lost] [unexpected-reply]
+= failed unexpected-reply`,
+  },
+  {
     name: "a last chunk is answered once for each recipient, too, and the window opens by an acceptance",
     options: windowed,
     text: `${FIRST_CHUNK}

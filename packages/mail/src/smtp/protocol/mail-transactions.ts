@@ -131,7 +131,9 @@ export class MailTransactions<Request extends TransactionRequest> {
     // 421 was not done, and may be tried again; anything else is the last word.
     if (transaction === undefined || reply.code === 421) return transaction;
     transaction.terminated = true;
-    transaction.take(END_OF_DATA, reply);
+    // By LMTP it is that of the first recipient. Of the others nothing is known, but that the content did not leave whole.
+    const [recipient = 0] = transaction.accepted;
+    transaction.take(this.#isLmtp ? { ...END_OF_DATA, recipient } : END_OF_DATA, reply);
     return undefined;
   }
 

@@ -16,6 +16,8 @@ const SECRET: Readonly<Record<string, RegExp>> = {
 
 /** A shorter secret stands in words that have nothing to do with it: masked there, they would show what it is. */
 const LEAST_LENGTH = 4;
+/** A server may cut short what it repeats: so much of a secret, from its start, is masked as the whole. */
+const LEAST_PART = 8;
 const MASK = "***";
 
 const decoder = new TextDecoder();
@@ -56,10 +58,19 @@ export class PresentedCredentials {
 /** Nearly always no, for every reply of a session: so without a closure. */
 function repeats({ lines }: Reply, secrets: readonly string[]): boolean {
   if (secrets.length === 0) return false;
-  for (const line of lines) for (const secret of secrets) if (line.includes(secret)) return true;
+  for (const line of lines) for (const secret of secrets) if (line.includes(secret.slice(0, LEAST_PART))) return true;
   return false;
 }
 
 function without(line: string, secrets: readonly string[]): string {
-  return secrets.reduce((text, secret) => text.replaceAll(secret, MASK), line);
+  let text = line;
+  for (const secret of secrets) {
+    const start = secret.slice(0, LEAST_PART);
+    for (let at = text.indexOf(start); at !== -1; at = text.indexOf(start, at + MASK.length)) {
+      let length = start.length;
+      while (length < secret.length && text[at + length] === secret[length]) length++;
+      text = text.slice(0, at) + MASK + text.slice(at + length);
+    }
+  }
+  return text;
 }

@@ -430,6 +430,9 @@ test("a secret of any length is masked in the reply to AUTH, and from four chara
   const rows: readonly (readonly [password: string, said: string, toAuth: string, later: string])[] = [
     ["hunter2", "ok user=kim pass=hunter2", "ok user=kim pass=***", "ok user=kim pass=***"],
     ["비밀번호", "ok 비밀번호", "ok ***", "ok ***"],
+    // Cut short, and without the padding of its base64.
+    ["correct horse", "ok correct ho, AGtpbQBjb3JyZWN0IGhvcnNl", "ok ***, ***", "ok ***, ***"],
+    ["hunter234", "ok AGtpbQBodW5 hunter2", "ok *** hunter2", "ok *** hunter2"],
     ["a.b", "ok a.b", "ok ***", "ok a.b"],
     ["k", "queued at kim", "queued at ***im", "queued at kim"],
     // What it was made into is masked first, else what is left of it would give the rest away.

@@ -738,6 +738,35 @@ S: 421 shutting down
 = failed unexpected-reply`,
   },
   {
+    name: "content that ends when its refusal has begun to come gets no dot, and nothing follows it",
+    options: { schedule: "across" },
+    uncut: true,
+    text: `${HELLO}
+> deliver a@x b@x
+C: MAIL FROM:<a@x> SIZE=7
+C: RCPT TO:<b@x>
+C: DATA
+S: 250 ok
+S: 250 ok
+S: 354 go on
+= need-content
+> piece Hello
+C: Hello (no line end)
+> deliver c@x d@x
+> bytes 55
+> end
+> awaiting
+= end-of-data
+> room
+= no
+> deliver e@x f@x
+= misuse
+> bytes 2 too much\\n
+= done b@x:refused(552 end-of-data)
+= done d@x:deferred [lost] [unexpected-reply]
+= failed unexpected-reply`,
+  },
+  {
     name: "an acceptance before the content has come to its end is none",
     text: `${HELLO}
 > deliver a@x b@x
