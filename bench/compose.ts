@@ -20,13 +20,19 @@ const children = NAMES.map((name) => ({
 
 /** The microseconds of CPU time that each of so many took. */
 async function composed(child: ChildProcess, count: number): Promise<number> {
-  const answer = once(child, "message");
+  const done = new AbortController();
+  const { signal } = done;
+  const answer = once(child, "message", { signal });
+  const end = once(child, "exit", { signal }).then(() => Promise.reject(new Error("a contender ended")));
   child.send(count);
-  const [time] = (await Promise.race([
-    answer,
-    once(child, "exit").then(() => Promise.reject(new Error("a contender ended"))),
-  ])) as [number];
-  return time;
+  try {
+    const [time] = (await Promise.race([answer, end])) as [number];
+    return time;
+  } finally {
+    // Whoever was not first must not stay to listen, nor fail unheard.
+    void Promise.allSettled([answer, end]);
+    done.abort();
+  }
 }
 
 console.log(`A text message of ${Buffer.byteLength(TEXT)} octets in Korean, composed: CPU time`);
