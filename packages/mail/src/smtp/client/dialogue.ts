@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { SmtpError, TimeoutError } from "../../errors.ts";
 import { ClientConnection } from "../protocol/connection.ts";
 import type { Output } from "../protocol/output.ts";
+import { JOINED_OCTETS } from "../protocol/pipeline.ts";
 import type { Schedule } from "../protocol/schedule.ts";
 import type { Verb } from "../protocol/timeout.ts";
 import type { TransactionRequest } from "../protocol/transaction.ts";
@@ -18,8 +19,6 @@ export type SessionOutput<Request extends TransactionRequest> = Exclude<
   { type: "write" | "upgrade-tls" | "need-sasl" | "alive" }
 >;
 
-/** Up to so many octets copying is cheaper than a vector of writes. */
-const JOINED_OCTETS = 16 * 1024;
 /** How long a connection that is over may take to close, in milliseconds. */
 const CLOSE_GRACE = 1_000;
 

@@ -40,7 +40,7 @@ export class SmtpSession {
   #culprit: Delivery | undefined;
   #isStreaming = false;
   /** It was ended here, for a reason that is not the server's. */
-  #isGivenUp = false;
+  #wasEndedHere = false;
   /** Given up, once what is in doubt has its verdict. */
   #givenUp: SmtpError | undefined;
   /** Deliveries that began and are not settled. */
@@ -188,7 +188,7 @@ export class SmtpSession {
   }
 
   #giveUp(error: SmtpError): void {
-    this.#isGivenUp = true;
+    this.#wasEndedHere = true;
     this.#dialogue.giveUp(error);
   }
 
@@ -234,7 +234,7 @@ export class SmtpSession {
     this.#isOver = true;
     this.#publish("ended", error);
     const { schedule, verdicts, accepted, idleTime: idle } = this;
-    this.#listener?.onEnd({ error: this.#isGivenUp ? undefined : error, schedule, verdicts, accepted, idle });
+    this.#listener?.onEnd({ error: this.#wasEndedHere ? undefined : error, schedule, verdicts, accepted, idle });
   }
 
   #onContentNeeded(delivery: Delivery): void {

@@ -130,10 +130,11 @@ export class MailTransactions<Request extends TransactionRequest> {
     const transaction = this.#content;
     // 421 was not done, and may be tried again; anything else is the last word.
     if (transaction === undefined || reply.code === 421) return transaction;
-    transaction.terminated = true;
-    // By LMTP it is that of the first recipient. Of the others nothing is known, but that the content did not leave whole.
+    // It is taken for the reply to the end of data, by LMTP for the first recipient's; but the content did not leave whole.
     const [recipient = 0] = transaction.accepted;
+    transaction.terminated = true;
     transaction.take(this.#isLmtp ? { ...END_OF_DATA, recipient } : END_OF_DATA, reply);
+    transaction.terminated = false;
     return undefined;
   }
 
@@ -144,6 +145,8 @@ export class MailTransactions<Request extends TransactionRequest> {
 
   /** What a reply to a transaction's command comes to. @throws {SmtpError} when it cannot be one. */
   answer(step: Step<Request>, transaction: Transaction<Request>, reply: Reply): void {
+    if (step.command.verb === "BDAT" && transaction.mailRefused && isPositive(reply))
+      transaction.isUnderAnotherSender = true;
     const sent = this.#isLmtp ? this.#perRecipient(step.command, transaction, reply) : step.command;
     if (isIntermediate(reply) && (sent.verb !== "DATA" || reply.code !== 354)) throw unexpected(sent.verb, reply);
     transaction.take(sent, reply);
@@ -175,10 +178,7 @@ export class MailTransactions<Request extends TransactionRequest> {
     const [first, ...others] = transaction.accepted;
     // The only reply, to the command, or the first of several? A guess could take the reply to RSET for a verdict.
     const isAmbiguous = transaction.mailRefused ? first !== undefined : others.length > 0 && MISPLACED.has(reply.code);
-    if (isAmbiguous) {
-      if (isPositive(reply)) transaction.isUnderAnotherSender = true;
-      throw unexpected(sent.verb, reply);
-    }
+    if (isAmbiguous) throw unexpected(sent.verb, reply);
     transaction.owed += others.length;
     this.#pipeline.expectNext(
       others.map((recipient) => ({ ...sent, recipient })),
@@ -207,7 +207,6 @@ export class MailTransactions<Request extends TransactionRequest> {
   /** The reply to a chunk; one that no server gives which ate it takes the two sides out of step. */
   #onChunk(transaction: Transaction<Request>, sent: Command, reply: Reply): void {
     const isReadable = !transaction.mailRefused && transaction.anyAccepted;
-    transaction.isUnderAnotherSender = transaction.mailRefused && isPositive(reply);
     if (isPositive(reply) ? !isReadable : transaction.outOfStep) throw unexpected(sent.verb, reply);
     this.#windowIsOpen ||= isPositive(reply);
   }

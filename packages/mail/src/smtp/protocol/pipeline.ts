@@ -11,8 +11,8 @@ export interface Step<Request extends TransactionRequest> {
 }
 
 const CRLF = "\r\n";
-/** Up to so many octets copying is cheaper than another write. */
-const JOINED_OCTETS = 16 * 1024;
+/** Up to so many octets copying is cheaper than another write, or a vector of writes. */
+export const JOINED_OCTETS = 16 * 1024;
 
 /** The commands on their way out and their replies on the way in, and the outputs that they make. */
 export class Pipeline<Request extends TransactionRequest> {
@@ -54,9 +54,7 @@ export class Pipeline<Request extends TransactionRequest> {
 
   /** Puts the commands at the end of those that wait to leave. */
   queue(commands: readonly Command[], transaction: Transaction<Request>): void {
-    const steps = commands.map((command) => ({ command, transaction }));
-    if (this.#unsent.length === 0) this.#unsent = steps;
-    else this.#unsent.push(...steps);
+    this.#unsent = this.#unsent.concat(commands.map((command) => ({ command, transaction })));
   }
 
   /** Writes what may leave now. */
